@@ -15,9 +15,9 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision, build_secrets, build_shared
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.difference import apply_to
-from realtime_operator.planning.generated_certificate import digest_of, read_record
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.credentials.generated_certificate import digest_of, read_record
+from realtime_operator.planning.model.difference import apply_to
+from realtime_operator.planning.model.plan import (
     Action,
     ApplyObject,
     CreateObject,
@@ -36,7 +36,7 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
-from realtime_operator.planning.world import AdminAccess
+from realtime_operator.planning.model.world import AdminAccess
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of

@@ -10,7 +10,7 @@ import yaml
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.plan import EmitEvent, EventType
+from realtime_operator.planning.model.plan import EmitEvent, EventType
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.event_recorder import EventRecorder
 from tests.kit.apiserver import ApiServer, RefusedError

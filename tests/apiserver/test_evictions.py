@@ -18,7 +18,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.handlers.eviction_webhook import EvictionWebhook, Reviewer
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.evictions import Hold, Verdict
+from realtime_operator.planning.moving.evictions import Hold, Verdict
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.webhook_access import CONFIGURATIONS, LEARN_SECONDS, WebhookAccess
 from tests.kit.apiserver import ApiServer, RefusedError

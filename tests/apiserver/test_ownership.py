@@ -7,8 +7,8 @@ import pytest
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders import build_revision, build_secrets, build_shared
-from realtime_operator.planning.difference import apply_to
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.model.difference import apply_to
+from realtime_operator.planning.model.plan import (
     Action,
     ApplyObject,
     CreateObject,
@@ -16,7 +16,7 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     FailureKind,
 )
-from realtime_operator.planning.world import object_key
+from realtime_operator.planning.model.world import object_key
 from realtime_operator.platforms.kubernetes.client import path_of
 from realtime_operator.platforms.kubernetes.store import slim
 from tests.apiserver.test_apply import Applied, applied

@@ -18,7 +18,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import ForbiddenError
 from realtime_operator.handlers.watching import DISCOVERY_SECONDS, PAGE, Watcher
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.world import World
+from realtime_operator.planning.model.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.client import PLURALS, KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.driver import WATCHED, KubernetesPlatform

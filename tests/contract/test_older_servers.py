@@ -10,7 +10,7 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.world import ServerReport, ServerState
+from realtime_operator.planning.model.world import ServerReport, ServerState
 from realtime_operator.pods.admin_client import AdminClient
 from tests.kit.collector import Collector
 from tests.kit.deadline import eventually

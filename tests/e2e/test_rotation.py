@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from realtime_operator import naming
-from realtime_operator.planning.rotation import GRACE, PROPAGATION, Phase, Rotation, read_rotation
+from realtime_operator.planning.credentials.rotation import GRACE, PROPAGATION, Phase, Rotation, read_rotation
 from tests.kit.api import ApiError, ServerApi
 from tests.kit.clients import ClientOptions, all_connected
 from tests.kit.deadline import eventually

@@ -19,11 +19,11 @@ from realtime_operator.cli.commands.top import Sample, ServerHistory, top_table
 from realtime_operator.cli.output import plain
 from realtime_operator.cli.reference import build_reference
 from realtime_operator.cli.target import ClientEndpoint, Event, Finding, Severity
+from realtime_operator.planning.decisions.operator_rollout import Upcoming
+from realtime_operator.planning.decisions.policies import PlannerSettings
 from realtime_operator.planning.forecast import Forecast, forecast
-from realtime_operator.planning.maintenance import Opening
-from realtime_operator.planning.operator_rollout import Upcoming
-from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import Server, ServerReport, ServerState
+from realtime_operator.planning.model.world import Server, ServerReport, ServerState
+from realtime_operator.planning.scheduling.maintenance import Opening
 from tests.kit.golden import check_golden
 
 FOLDER = Path(__file__).parent / "cli"

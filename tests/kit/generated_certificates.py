@@ -12,9 +12,9 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_certificate import KEY_CERTIFICATE
 from realtime_operator.builders import build_redis_certificate_secret
 from realtime_operator.builders.redis_tls import FILES
-from realtime_operator.planning.plan import IssueCertificate
-from realtime_operator.planning.redis_certificate import next_certificate
-from realtime_operator.planning.world import World
+from realtime_operator.planning.model.plan import IssueCertificate
+from realtime_operator.planning.model.world import World
+from realtime_operator.planning.redis.certificate import next_certificate
 from realtime_operator.platforms.certificate_authority import Issued, issue
 from tests.kit.manifests import cluster_of
 

@@ -43,9 +43,9 @@ from realtime_operator.errors import (
     PlatformError,
 )
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import ObjectKey, Server, ServerReport, World, object_key
+from realtime_operator.planning.decisions.policies import PlannerSettings
+from realtime_operator.planning.model.difference import controller_uid
+from realtime_operator.planning.model.world import ObjectKey, Server, ServerReport, World, object_key
 from realtime_operator.platforms.kubernetes.client import Context, KubernetesClient, context_of, path_of
 from realtime_operator.platforms.kubernetes.dry_run import DryRun
 from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, read_server

@@ -17,7 +17,7 @@ from realtime_operator.cli.ports import check_ports
 from realtime_operator.errors import InputError, PlatformError
 from realtime_operator.metrics import Metrics
 from realtime_operator.planning.forecast import Forecast, forecast
-from realtime_operator.planning.reasons import Reason
+from realtime_operator.planning.model.reasons import Reason
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.control_server import ControlServer, serve
 from realtime_operator.platforms.local.driver import SETTINGS, LocalPlatform

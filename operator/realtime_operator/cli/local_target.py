@@ -28,8 +28,8 @@ from realtime_operator.cli.target import (
 )
 from realtime_operator.cli.target import credential as credential_of
 from realtime_operator.errors import InputError, PlatformError, UnreachableError
-from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import AdminAccess, ObjectKey, Server, object_key
+from realtime_operator.planning.decisions.policies import PlannerSettings
+from realtime_operator.planning.model.world import AdminAccess, ObjectKey, Server, object_key
 from realtime_operator.platforms.local.driver import SETTINGS
 from realtime_operator.platforms.local.lock import holder
 from realtime_operator.platforms.local.state_folder import StateFolder

@@ -14,8 +14,8 @@ from realtime_operator.api.errors import Finding as SpecFinding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_server import SecretKeySelector, Token
 from realtime_operator.errors import InputError
-from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import ObjectKey, Server
+from realtime_operator.planning.decisions.policies import PlannerSettings
+from realtime_operator.planning.model.world import ObjectKey, Server
 
 NO_HISTORY = "cannot export or import histories: bring the servers to the release of this program first"
 

@@ -17,10 +17,10 @@ from realtime_operator.api.v1alpha1_canary import DEFAULT_HOLD
 from realtime_operator.cli.document import age, text, until, whole
 from realtime_operator.cli.output import bar, number, table, word
 from realtime_operator.cli.target import Event
-from realtime_operator.planning.canary import Phase
+from realtime_operator.planning.canary.steps import Phase
 from realtime_operator.planning.forecast import Forecast
-from realtime_operator.planning.rollout_slots import WAITING, SlotState
-from realtime_operator.planning.timestamps import parse_timestamp
+from realtime_operator.planning.model.timestamps import parse_timestamp
+from realtime_operator.planning.scheduling.slots import WAITING, SlotState
 
 NEWER_DEFAULTS = (
     ("Servers", "serverImage", "`realtime rollout restart` applies it"),

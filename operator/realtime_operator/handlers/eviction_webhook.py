@@ -16,7 +16,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, text_at
 from realtime_operator.errors import PlatformError
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.evictions import Hold, Verdict
+from realtime_operator.planning.moving.evictions import Hold, Verdict
 from realtime_operator.platforms.kubernetes.webhook_access import WebhookAccess
 
 logger = structlog.get_logger()

@@ -15,7 +15,7 @@ from realtime_operator.handlers import probes
 from realtime_operator.handlers.eviction_webhook import EvictionWebhook, Reviewer
 from realtime_operator.handlers.watching import Watcher
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.policies import PlannerSettings
+from realtime_operator.planning.decisions.policies import PlannerSettings
 from realtime_operator.platforms.kubernetes.client import KubernetesClient
 from realtime_operator.platforms.kubernetes.driver import KubernetesPlatform
 from realtime_operator.platforms.kubernetes.evictions import Evictions

@@ -13,19 +13,20 @@ from types import MappingProxyType
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning import budget, preflight, revisions, rollout
-from realtime_operator.planning.canary_decision import rolled_back
-from realtime_operator.planning.fleet import Fleet, read_replica_sets
-from realtime_operator.planning.policies import (
+from realtime_operator.planning.decisions.canary import rolled_back
+from realtime_operator.planning.decisions.policies import (
     PlannerSettings,
     autoscaling,
     canary_policy,
     desired_servers,
     rollout_policy,
 )
-from realtime_operator.planning.prior_status import read_status
-from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.world import ObjectKey, Server
+from realtime_operator.planning.model.world import ObjectKey, Server
+from realtime_operator.planning.moving import budget, preflight, rollout
+from realtime_operator.planning.moving.fleet import Fleet, read_replica_sets
+from realtime_operator.planning.moving.rollout import RolloutPolicy
+from realtime_operator.planning.revisions import choice
+from realtime_operator.planning.status.prior_status import read_status
 
 NOTHING: Mapping[ObjectKey, JsonObject] = MappingProxyType({})
 START_SECONDS = 2.0
@@ -107,7 +108,7 @@ def forecast(
     stored = as_stored(old, new)
     prior = read_status(stored)
     failed = rolled_back(stored, prior)
-    revision = revisions.choose(stored, replica_sets, settings.build, failed).name
+    revision = choice.choose(stored, replica_sets, settings.build, failed).name
     # At once the autoscaler only adds servers; it removes them after the window.
     at_once = autoscaling(stored, prior.autoscaling, servers, datetime.min.replace(tzinfo=UTC))
     fleet = Fleet(revision, desired_servers(new, at_once), read_replica_sets(replica_sets), tuple(servers))

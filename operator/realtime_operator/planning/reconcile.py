@@ -18,19 +18,26 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.validation import validate
 from realtime_operator.builders.optional_kinds import is_served, missing_kinds
-from realtime_operator.planning import drains, maintenance, operator_rollout, provenance, revisions, status
-from realtime_operator.planning.autoscale import AutoscaleState
-from realtime_operator.planning.backplane import observe_backplane
-from realtime_operator.planning.canary import UNDER_WAY, Canary, Phase
-from realtime_operator.planning.canary_decision import decide_canary, policy_of
-from realtime_operator.planning.credentials import next_credentials
-from realtime_operator.planning.difference import contains, plan_write, revision_of
-from realtime_operator.planning.exposure import observe_exposure
-from realtime_operator.planning.facts import Facts
-from realtime_operator.planning.fleet import Fleet, read_replica_sets
-from realtime_operator.planning.moves import decide_moves, next_current
-from realtime_operator.planning.operator_rollout import choose_target, slot_of
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.canary.span import Span
+from realtime_operator.planning.canary.steps import UNDER_WAY, Canary, Phase
+from realtime_operator.planning.credentials.changes import next_credentials
+from realtime_operator.planning.credentials.rotation import describe, next_rotation
+from realtime_operator.planning.decisions import operator_rollout
+from realtime_operator.planning.decisions.canary import decide_canary, policy_of
+from realtime_operator.planning.decisions.moves import decide_moves, next_current
+from realtime_operator.planning.decisions.operator_rollout import choose_target, slot_of
+from realtime_operator.planning.decisions.policies import (
+    PlannerSettings,
+    autoscaling,
+    desired_servers,
+    is_paused,
+    rollout_policy,
+)
+from realtime_operator.planning.decisions.traffic import Division, decide_traffic
+from realtime_operator.planning.endpoint.exposure import observe_exposure
+from realtime_operator.planning.endpoint.service_families import impossible_families
+from realtime_operator.planning.model.difference import contains, plan_write, revision_of
+from realtime_operator.planning.model.plan import (
     Action,
     CreateObject,
     DeleteObject,
@@ -38,26 +45,23 @@ from realtime_operator.planning.plan import (
     EnsureSecret,
     ProbeServer,
 )
-from realtime_operator.planning.policies import (
-    PlannerSettings,
-    autoscaling,
-    desired_servers,
-    is_paused,
-    rollout_policy,
-)
-from realtime_operator.planning.prior_status import PriorStatus, read_status
-from realtime_operator.planning.progress import Progress, next_progress
-from realtime_operator.planning.redis_certificate import next_certificate
-from realtime_operator.planning.redis_change import change_redis, redis_state
-from realtime_operator.planning.redis_mode import is_of_redis, leaves_failover, until_left
-from realtime_operator.planning.redis_volumes import impossible_volumes
-from realtime_operator.planning.report import report_rejection
-from realtime_operator.planning.rollout_slots import NO_ROLLOUT, OtherClusters, Turn
-from realtime_operator.planning.rotation import describe, next_rotation
-from realtime_operator.planning.service_families import impossible_families
-from realtime_operator.planning.span import Span
-from realtime_operator.planning.traffic import Division, decide_traffic
-from realtime_operator.planning.world import ObjectKey, World, object_key
+from realtime_operator.planning.model.world import ObjectKey, World, object_key
+from realtime_operator.planning.moving import drains
+from realtime_operator.planning.moving.autoscale import AutoscaleState
+from realtime_operator.planning.moving.fleet import Fleet, read_replica_sets
+from realtime_operator.planning.moving.progress import Progress, next_progress
+from realtime_operator.planning.redis.backplane import observe_backplane
+from realtime_operator.planning.redis.certificate import next_certificate
+from realtime_operator.planning.redis.change import change_redis, redis_state
+from realtime_operator.planning.redis.mode import is_of_redis, leaves_failover, until_left
+from realtime_operator.planning.redis.volumes import impossible_volumes
+from realtime_operator.planning.revisions import choice, provenance
+from realtime_operator.planning.scheduling import maintenance
+from realtime_operator.planning.scheduling.slots import NO_ROLLOUT, OtherClusters, Turn
+from realtime_operator.planning.status import subresource
+from realtime_operator.planning.status.facts import Facts
+from realtime_operator.planning.status.prior_status import PriorStatus, read_status
+from realtime_operator.planning.status.report import report_rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Desired:
 
     secrets: tuple[builders.SecretTemplate, ...]
     shared: tuple[JsonObject, ...]
-    revision: revisions.Target
+    revision: choice.Target
     provenance: JsonObject
     missing_kinds: tuple[str, ...] = ()
     certificate: builders.SecretTemplate | None = None
@@ -180,15 +184,15 @@ def _division(facts: Facts) -> Division:
     return Division(facts.name, current, state, facts.fleet, facts.step, known_since)
 
 
-def _desired(cluster: RealtimeCluster, world: World, target: revisions.Target, settings: PlannerSettings) -> Desired:
+def _desired(cluster: RealtimeCluster, world: World, target: choice.Target, settings: PlannerSettings) -> Desired:
     built = builders.build_shared(cluster, settings.build, world.secrets, world.unserved)
     shared = tuple(manifest for manifest in built if is_served(manifest, world.unserved))
-    redis = revisions.choose_redis(cluster, world, shared)
+    redis = choice.choose_redis(cluster, world, shared)
     made = provenance.compose(cluster, world, target, redis, settings.build)
     missing = missing_kinds(built, world.unserved, world.withheld)
     secrets = builders.build_secrets(cluster)
     certificate = builders.build_redis_certificate_secret(cluster)
-    desired = Desired(secrets, revisions.with_redis(shared, redis), target, made, missing, certificate)
+    desired = Desired(secrets, choice.with_redis(shared, redis), target, made, missing, certificate)
     return desired.with_metadata(cluster.spec.common_metadata)
 
 
@@ -301,7 +305,7 @@ def _facts(
         pods_refused=_pods_refused(world),
         provenance=made,
         rotation=describe(cluster, world),
-        unreachable=status.unreachable_since(prior.unreachable_since, world.servers, now),
+        unreachable=subresource.unreachable_since(prior.unreachable_since, world.servers, now),
         prior=prior,
     )
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.model.plan import (
     Action,
     ApplyObject,
     CreateObject,
@@ -18,7 +18,7 @@ from realtime_operator.planning.plan import (
     FailureKind,
     IssueCertificate,
 )
-from realtime_operator.planning.world import ObjectKey, World, object_key
+from realtime_operator.planning.model.world import ObjectKey, World, object_key
 
 SECRET_BYTES = 32
 

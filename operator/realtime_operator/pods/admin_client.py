@@ -12,8 +12,8 @@ import aiohttp
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.totals import read_totals
-from realtime_operator.planning.world import ProbeReport, Recent, ServerReport, ServerState, StoreReport
+from realtime_operator.planning.model.totals import read_totals
+from realtime_operator.planning.model.world import ProbeReport, Recent, ServerReport, ServerState, StoreReport
 
 CALL_SECONDS = 2.0
 HISTORY_SECONDS = 30.0

@@ -16,14 +16,14 @@ from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import PlatformError
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.findings import about
-from realtime_operator.planning.plan import Action, Failure, FailureKind, SetStatus
-from realtime_operator.planning.policies import PlannerSettings
+from realtime_operator.planning.canary.span import Span
+from realtime_operator.planning.decisions.policies import PlannerSettings
+from realtime_operator.planning.model.plan import Action, Failure, FailureKind, SetStatus
+from realtime_operator.planning.model.world import World
 from realtime_operator.planning.reconcile import Decision, reconcile
-from realtime_operator.planning.report import report, report_rejection
-from realtime_operator.planning.rollout_slots import NO_ROLLOUT
-from realtime_operator.planning.span import Span
-from realtime_operator.planning.world import World
+from realtime_operator.planning.scheduling.slots import NO_ROLLOUT
+from realtime_operator.planning.status.findings import about
+from realtime_operator.planning.status.report import report, report_rejection
 from realtime_operator.platforms.base import Key, Platform
 from realtime_operator.reconciling.cluster_metrics import ClusterMetrics
 from realtime_operator.reconciling.memory import ClusterMemory

@@ -9,9 +9,9 @@ from collections import Counter
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.rollout_slots import USED, SlotState
-from realtime_operator.planning.status import connections
-from realtime_operator.planning.world import World
+from realtime_operator.planning.model.world import World
+from realtime_operator.planning.scheduling.slots import USED, SlotState
+from realtime_operator.planning.status.subresource import connections
 from realtime_operator.platforms.base import Key
 
 WAITING_REASONS = {"slot": SlotState.WAITING_FOR_SLOT, "window": SlotState.WAITING_FOR_WINDOW}

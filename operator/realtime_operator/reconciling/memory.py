@@ -9,9 +9,9 @@ from datetime import datetime
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
-from realtime_operator.planning.plan import Action, EmitEvent, EventType, Failure, FailureKind, SetStatus
-from realtime_operator.planning.reasons import Reason
-from realtime_operator.planning.span import Span
+from realtime_operator.planning.canary.span import Span
+from realtime_operator.planning.model.plan import Action, EmitEvent, EventType, Failure, FailureKind, SetStatus
+from realtime_operator.planning.model.reasons import Reason
 from realtime_operator.reconciling.refusals import Refusals
 
 

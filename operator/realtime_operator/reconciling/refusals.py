@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from realtime_operator.builders.manifest import digest
-from realtime_operator.planning.findings import about
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.model.plan import (
     REFUSALS,
     Action,
     ApplyObject,
@@ -19,6 +18,7 @@ from realtime_operator.planning.plan import (
     Failure,
     IssueCertificate,
 )
+from realtime_operator.planning.status.findings import about
 from realtime_operator.platforms.base import skipped
 
 RETRY_SECONDS = (1.0, 30.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import text_at
-from realtime_operator.planning.rollout_slots import OtherClusters, Request, SlotState, Turn, holds_slot
+from realtime_operator.planning.scheduling.slots import OtherClusters, Request, SlotState, Turn, holds_slot
 from realtime_operator.platforms.base import Key
 
 Clusters = Callable[[], Iterable[tuple[JsonObject, Sequence[JsonObject]]]]

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from realtime_operator import naming
 from realtime_operator.api.errors import FindingReason
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.reasons import ConditionType, Reason
+from realtime_operator.planning.model.reasons import ConditionType, Reason
 from realtime_operator.settings import PREFIX
 from realtime_operator.settings import Settings as OperatorSettings
 from realtime_server import codes

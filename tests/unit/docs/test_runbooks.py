@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from realtime_operator.planning.brakes import FREEZING_REASONS
-from realtime_operator.planning.findings import REPORTED_HOLDS
-from realtime_operator.planning.reasons import Reason
-from realtime_operator.planning.world import ServerState
+from realtime_operator.planning.model.reasons import Reason
+from realtime_operator.planning.model.world import ServerState
+from realtime_operator.planning.moving.brakes import FREEZING_REASONS
+from realtime_operator.planning.status.findings import REPORTED_HOLDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "runbooks" / "moving-connections.md"
 HEADINGS = ["means", "look at", "do"]

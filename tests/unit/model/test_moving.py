@@ -7,14 +7,14 @@ import re
 
 import pytest
 
-from realtime_operator.planning import plan
+from realtime_operator.planning.model import plan
 from tests.kit.spin import MODEL
 
 ROOT = MODEL.parents[1]
 TEXT = MODEL.read_text()
 README = (MODEL.parent / "README.md").read_text()
-ROLLOUT = "operator/realtime_operator/planning/rollout.py"
-DRAINS = "operator/realtime_operator/planning/drains.py"
+ROLLOUT = "operator/realtime_operator/planning/moving/rollout.py"
+DRAINS = "operator/realtime_operator/planning/moving/drains.py"
 HUB = "server/realtime_server/core/channels/hub.py"
 STEPS = re.findall(r"^\| `(\w+)` \| `([\w/.]+)` \| `(\w+)` \|$", README, flags=re.MULTILINE)
 LEFT_OUT = {"DeleteServer", "SetShare"}

@@ -25,7 +25,7 @@ from realtime_operator.cli.commands.rollout import DEFAULT_TIMEOUT, FAILED, POLL
 from realtime_operator.cli.output import say
 from realtime_operator.cli.target import Target, find, name_of, read_cluster
 from realtime_operator.errors import InputError, UnreachableError
-from realtime_operator.planning.world import Server
+from realtime_operator.planning.model.world import Server
 
 LEFT_OUT = frozenset({"kubectl.kubernetes.io/last-applied-configuration", naming.ANNOTATION_ROTATE})
 """Annotations that mean nothing for another object."""

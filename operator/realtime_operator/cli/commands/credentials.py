@@ -9,7 +9,7 @@ from realtime_operator.builders.credentials_secret import rotated_keys
 from realtime_operator.cli.command import ClusterOption
 from realtime_operator.cli.output import show
 from realtime_operator.cli.target import Target, find, name_of, read_cluster
-from realtime_operator.planning.rotation import GRACE, PROPAGATION
+from realtime_operator.planning.credentials.rotation import GRACE, PROPAGATION
 
 
 async def credentials_rotate(target: Target, cluster: ClusterOption = None) -> None:

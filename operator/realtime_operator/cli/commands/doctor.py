@@ -19,7 +19,7 @@ from realtime_operator.cli.document import text
 from realtime_operator.cli.output import Output, OutputOption, document, show, table, word, working
 from realtime_operator.cli.target import Finding, Severity, Target, credential, find, read_cluster
 from realtime_operator.errors import InputError, OperatorError
-from realtime_operator.planning.world import Server
+from realtime_operator.planning.model.world import Server
 
 SHORTEST_SECRET = 32
 """Minimum bytes of a key for HS256 (RFC 7518, section 3.2)."""

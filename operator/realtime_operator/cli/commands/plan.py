@@ -21,9 +21,9 @@ from realtime_operator.cli.output import Output, OutputOption, document, show, t
 from realtime_operator.cli.target import Target, name_of, read_cluster
 from realtime_operator.cli.views import consequences, rolled_back_lines, value_text
 from realtime_operator.errors import ForbiddenError
+from realtime_operator.planning.decisions.operator_rollout import Upcoming, upcoming
 from realtime_operator.planning.forecast import Forecast, as_stored, forecast
-from realtime_operator.planning.operator_rollout import Upcoming, upcoming
-from realtime_operator.planning.timestamps import timestamp
+from realtime_operator.planning.model.timestamps import timestamp
 
 FileOption = Annotated[Path, typer.Option("-f", "--file", help="YAML file with the RealtimeCluster.", dir_okay=False)]
 FileNameOption = Annotated[str | None, typer.Option("--name", help="Name of the cluster, if the file has several.")]

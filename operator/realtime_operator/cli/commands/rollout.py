@@ -19,10 +19,11 @@ from realtime_operator.cli.document import age, text, whole
 from realtime_operator.cli.output import Output, OutputOption, document, say, show, table
 from realtime_operator.cli.target import Target, find, find_server, name_of, read_cluster
 from realtime_operator.errors import InputError, PlatformError
-from realtime_operator.planning import budget, history
-from realtime_operator.planning.canary import Phase
+from realtime_operator.planning.canary.steps import Phase
 from realtime_operator.planning.forecast import forecast
-from realtime_operator.planning.timestamps import timestamp
+from realtime_operator.planning.model.timestamps import timestamp
+from realtime_operator.planning.moving import budget
+from realtime_operator.planning.revisions import history
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """Annotation of `kubectl rollout restart`, whose change makes a new revision."""

@@ -31,7 +31,7 @@ from realtime_operator.cli.output import (
 )
 from realtime_operator.cli.target import Target, find, find_server, name_of
 from realtime_operator.errors import PlatformError
-from realtime_operator.planning.world import Server
+from realtime_operator.planning.model.world import Server
 
 KEPT = 30
 """Number of measurements in a sparkline."""

@@ -22,7 +22,7 @@ from realtime_operator.errors import (
     UnreachableError,
 )
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.model.plan import (
     Action,
     ApplyObject,
     CreateObject,

@@ -14,9 +14,9 @@ from realtime_operator.api.references import read_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.optional_kinds import OPTIONAL_KINDS, Kind
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.plan import Action, Failure
-from realtime_operator.planning.world import World
+from realtime_operator.planning.model.difference import controller_uid
+from realtime_operator.planning.model.plan import Action, Failure
+from realtime_operator.planning.model.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.kubernetes.apply import Applier, ApplierTools
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, address_of

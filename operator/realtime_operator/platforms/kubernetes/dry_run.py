@@ -19,7 +19,7 @@ from realtime_operator.builders.manifest import digest
 from realtime_operator.builders.pod_paths import PodPaths, parse_parts
 from realtime_operator.builders.record import made_of
 from realtime_operator.errors import InvalidObjectError, PlatformError, UnreachableError
-from realtime_operator.planning.world import World
+from realtime_operator.planning.model.world import World
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 
 REFUSED_SECONDS = 60.0

@@ -11,7 +11,7 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from realtime_operator.planning.plan import EmitEvent
+from realtime_operator.planning.model.plan import EmitEvent
 
 MAX_SIMILAR = 10
 """Number of different messages of one reason within INTERVAL_SECONDS from which on they are aggregated."""

@@ -12,7 +12,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, text_at
 from realtime_operator.errors import ConflictError, NotFoundError, PlatformError
-from realtime_operator.planning.plan import EmitEvent
+from realtime_operator.planning.model.plan import EmitEvent
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.event_correlator import MAX_REMEMBERED, CorrelatedEvent, EventCorrelator
 

@@ -16,11 +16,11 @@ from realtime_operator.api.document import objects_at, text_at
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.errors import NotFoundError
-from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.evictions import Allow, Hold, Verdict, decide, first_request
-from realtime_operator.planning.prior_status import condition_of, read_status
-from realtime_operator.planning.reasons import ConditionType
-from realtime_operator.planning.timestamps import parse_timestamp, timestamp
+from realtime_operator.planning.model.difference import controller_uid
+from realtime_operator.planning.model.reasons import ConditionType
+from realtime_operator.planning.model.timestamps import parse_timestamp, timestamp
+from realtime_operator.planning.moving.evictions import Allow, Hold, Verdict, decide, first_request
+from realtime_operator.planning.status.prior_status import condition_of, read_status
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of
 from realtime_operator.platforms.kubernetes.observe import DRAIN_REQUESTED, observe_server
 from realtime_operator.platforms.kubernetes.secret_reader import known_secret

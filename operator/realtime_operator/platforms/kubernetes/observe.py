@@ -11,9 +11,8 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.references import referred_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.planning.difference import controller_uid
-from realtime_operator.planning.redis_volumes import mounts_certificate
-from realtime_operator.planning.world import (
+from realtime_operator.planning.model.difference import controller_uid
+from realtime_operator.planning.model.world import (
     AdminAccess,
     RedisPod,
     Server,
@@ -22,6 +21,7 @@ from realtime_operator.planning.world import (
     World,
     object_key,
 )
+from realtime_operator.planning.redis.volumes import mounts_certificate
 from realtime_operator.platforms.kubernetes.secret_reader import KnownSecret
 from realtime_operator.pods.admin_client import AdminClient
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, objects_at, text_at
-from realtime_operator.planning.difference import controller_uid, sets_without_apply
+from realtime_operator.planning.model.difference import controller_uid, sets_without_apply
 
 
 def is_owned(live: JsonObject, owner_uid: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
-from realtime_operator.planning.difference import label, sets_without_apply
+from realtime_operator.planning.model.difference import label, sets_without_apply
 from realtime_operator.platforms.base import Key
 
 CATCH_UP_SECONDS = 1.0

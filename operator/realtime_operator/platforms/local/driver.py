@@ -15,7 +15,8 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.references import read_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.decisions.policies import PlannerSettings
+from realtime_operator.planning.model.plan import (
     Action,
     ApplyObject,
     CreateObject,
@@ -37,8 +38,7 @@ from realtime_operator.planning.plan import (
     SetShare,
     SetStatus,
 )
-from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import Endpoints, ObjectKey, World, object_key
+from realtime_operator.planning.model.world import Endpoints, ObjectKey, World, object_key
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.certificate_authority import issue
 from realtime_operator.platforms.local.fleet import Fleet

@@ -14,7 +14,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.errors import PlatformError
-from realtime_operator.planning.difference import label, revision_of
+from realtime_operator.planning.model.difference import label, revision_of
 from realtime_operator.platforms.local.object_store import ObjectStore
 from realtime_operator.platforms.local.process import Process
 from realtime_operator.platforms.local.server import COMMAND, LocalServer

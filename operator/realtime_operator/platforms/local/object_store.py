@@ -17,8 +17,8 @@ from pathlib import Path
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at
-from realtime_operator.planning.plan import EmitEvent
-from realtime_operator.planning.world import ObjectKey, object_key
+from realtime_operator.planning.model.plan import EmitEvent
+from realtime_operator.planning.model.world import ObjectKey, object_key
 from realtime_operator.platforms.base import random_credential
 
 NAMESPACE = "local"

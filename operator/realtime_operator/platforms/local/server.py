@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from realtime_operator import naming
-from realtime_operator.planning.world import AdminAccess, Server, ServerState
+from realtime_operator.planning.model.world import AdminAccess, Server, ServerState
 from realtime_operator.platforms.local.process import Process
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError
 

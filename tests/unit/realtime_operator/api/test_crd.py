@@ -17,7 +17,7 @@ from realtime_operator.api.crd import build_crd, root_schema
 from realtime_operator.api.errors import FindingReason
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.validation import validate
-from realtime_operator.planning.reasons import Reason
+from realtime_operator.planning.model.reasons import Reason
 from tests.kit.document import dig, object_at, objects_at, parse
 
 ROOT = Path(__file__).parents[4]

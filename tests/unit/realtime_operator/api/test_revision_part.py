@@ -12,7 +12,7 @@ from realtime_operator.api.revision_part import TELLING, differing_part, revisio
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from realtime_operator.api.v1alpha1_status import RevisionRecord
 from realtime_operator.builders.revision import build_revision
-from realtime_operator.planning import history
+from realtime_operator.planning.revisions import history
 from tests.kit.document import dig, parse
 from tests.kit.manifests import SETTINGS, cluster_of
 from tests.kit.spec_leaves import Leaf, changed, leaves, model_leaves, used_specs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders import BuildSettings, CanaryTraffic, build_shared, with_canary_traffic
-from realtime_operator.planning.world import object_key
+from realtime_operator.planning.model.world import object_key
 from tests.kit.document import dig
 from tests.kit.manifests import cluster_of
 

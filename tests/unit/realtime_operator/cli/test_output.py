@@ -8,7 +8,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, objects_at
 from realtime_operator.cli.document import age, text, whole
 from realtime_operator.cli.output import bar, milliseconds, number, plain, size, sparkline, table
-from realtime_operator.planning.timestamps import parse_timestamp
+from realtime_operator.planning.model.timestamps import parse_timestamp
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from realtime_operator.handlers.eviction_webhook import (
     write_review,
 )
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.evictions import Allow, Hold, Verdict
+from realtime_operator.planning.moving.evictions import Allow, Hold, Verdict
 from tests.kit.chart import chart_file
 from tests.kit.document import dig, object_at
 

@@ -16,19 +16,19 @@ from realtime_operator.api.document import dig
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import with_canary_traffic
 from realtime_operator.builders.route import build_route
-from realtime_operator.planning.canary import Canary, Phase
-from realtime_operator.planning.canary_decision import decide_canary, policy_of, rolled_back
-from realtime_operator.planning.canary_record import read_canary, write_canary
-from realtime_operator.planning.drains import any_ends
-from realtime_operator.planning.fleet import Fleet, ReplicaSet
-from realtime_operator.planning.moves import Moves, next_current
-from realtime_operator.planning.plan import Action, ProbeServer
-from realtime_operator.planning.prior_status import PriorStatus
-from realtime_operator.planning.progress import Progress, next_progress
-from realtime_operator.planning.span import Span
-from realtime_operator.planning.totals import CONNECTS, CONNECTS_FAILED, Totals
-from realtime_operator.planning.traffic import Division, decide_traffic, observed_percent, observed_weights
-from realtime_operator.planning.world import ObjectKey, ProbeReport, Server, World, object_key
+from realtime_operator.planning.canary.record import read_canary, write_canary
+from realtime_operator.planning.canary.span import Span
+from realtime_operator.planning.canary.steps import Canary, Phase
+from realtime_operator.planning.decisions.canary import decide_canary, policy_of, rolled_back
+from realtime_operator.planning.decisions.moves import Moves, next_current
+from realtime_operator.planning.decisions.traffic import Division, decide_traffic, observed_percent, observed_weights
+from realtime_operator.planning.model.plan import Action, ProbeServer
+from realtime_operator.planning.model.totals import CONNECTS, CONNECTS_FAILED, Totals
+from realtime_operator.planning.model.world import ObjectKey, ProbeReport, Server, World, object_key
+from realtime_operator.planning.moving.drains import any_ends
+from realtime_operator.planning.moving.fleet import Fleet, ReplicaSet
+from realtime_operator.planning.moving.progress import Progress, next_progress
+from realtime_operator.planning.status.prior_status import PriorStatus
 from tests.unit.realtime_operator.planning.moving_world import Host, MovingWorld, at
 
 REFUSED = "100"

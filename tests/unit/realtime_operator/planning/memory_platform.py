@@ -14,9 +14,10 @@ from realtime_operator.api.references import referred_secrets
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_status import RealtimeClusterStatus
 from realtime_operator.builders import BuildSettings
-from realtime_operator.planning.budget import DrainPolicy
-from realtime_operator.planning.generated_certificate import CertificateRecord, digest_of, with_record
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.canary.span import Span
+from realtime_operator.planning.credentials.generated_certificate import CertificateRecord, digest_of, with_record
+from realtime_operator.planning.decisions.policies import PlannerSettings
+from realtime_operator.planning.model.plan import (
     Action,
     ApplyObject,
     CreateObject,
@@ -34,13 +35,12 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
     SetStatus,
 )
-from realtime_operator.planning.policies import PlannerSettings
+from realtime_operator.planning.model.world import ObjectKey, RedisPod, VolumeClaim, World, object_key
+from realtime_operator.planning.moving.budget import DrainPolicy
+from realtime_operator.planning.moving.rollout import RolloutPolicy
 from realtime_operator.planning.reconcile import Decision, reconcile
-from realtime_operator.planning.report import report
-from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.rollout_slots import OtherClusters
-from realtime_operator.planning.span import Span
-from realtime_operator.planning.world import ObjectKey, RedisPod, VolumeClaim, World, object_key
+from realtime_operator.planning.scheduling.slots import OtherClusters
+from realtime_operator.planning.status.report import report
 from realtime_operator.platforms.base import made_by, skipped
 from tests.unit.realtime_operator.planning.simulation import START, Simulation
 

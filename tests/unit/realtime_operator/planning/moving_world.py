@@ -15,12 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.backplane import Backplane
-from realtime_operator.planning.brakes import FREEZING_REASONS
-from realtime_operator.planning.budget import Budget
-from realtime_operator.planning.fleet import Fleet, ReplicaSet
-from realtime_operator.planning.moves import Moves, decide_moves
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.decisions.moves import Moves, decide_moves
+from realtime_operator.planning.model.plan import (
     Action,
     DeleteServer,
     Drain,
@@ -31,10 +27,14 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetShare,
 )
-from realtime_operator.planning.prior_status import PriorStatus
-from realtime_operator.planning.reasons import Reason
-from realtime_operator.planning.rollout import RolloutPolicy
-from realtime_operator.planning.world import ObjectKey, Recent, Server, ServerReport, ServerState, World
+from realtime_operator.planning.model.reasons import Reason
+from realtime_operator.planning.model.world import ObjectKey, Recent, Server, ServerReport, ServerState, World
+from realtime_operator.planning.moving.brakes import FREEZING_REASONS
+from realtime_operator.planning.moving.budget import Budget
+from realtime_operator.planning.moving.fleet import Fleet, ReplicaSet
+from realtime_operator.planning.moving.rollout import RolloutPolicy
+from realtime_operator.planning.redis.backplane import Backplane
+from realtime_operator.planning.status.prior_status import PriorStatus
 from tests.unit.realtime_operator.planning.simulation import START
 
 READY_AFTER = 3

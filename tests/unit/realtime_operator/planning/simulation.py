@@ -10,8 +10,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from realtime_operator.planning.fleet import Fleet, ReplicaSet
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.model.plan import (
     Action,
     DeleteServer,
     Drain,
@@ -21,9 +20,10 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
     SetDeletionCost,
 )
-from realtime_operator.planning.rollout import RolloutPolicy, RolloutStep, next_step
-from realtime_operator.planning.totals import Totals
-from realtime_operator.planning.world import ProbeReport, Recent, Server, ServerReport, ServerState, StoreReport
+from realtime_operator.planning.model.totals import Totals
+from realtime_operator.planning.model.world import ProbeReport, Recent, Server, ServerReport, ServerState, StoreReport
+from realtime_operator.planning.moving.fleet import Fleet, ReplicaSet
+from realtime_operator.planning.moving.rollout import RolloutPolicy, RolloutStep, next_step
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 READY_AFTER = 3.0

@@ -12,10 +12,10 @@ import pytest
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import objects_at, text_at
-from realtime_operator.planning.world import ObjectKey, Recent, RedisPod, StoreReport
+from realtime_operator.planning.model.world import ObjectKey, Recent, RedisPod, StoreReport
+from tests.unit.realtime_operator.planning.decisions.test_canary import canary_rollout, replaced, until
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 from tests.unit.realtime_operator.planning.simulation import START
-from tests.unit.realtime_operator.planning.test_canary_decision import canary_rollout, replaced, until
 from tests.unit.realtime_operator.planning.test_reconcile import SMALL, conditions, settled
 
 CREDENTIALS = ObjectKey("v1", "Secret", naming.credentials_secret("main"))

@@ -10,12 +10,12 @@ import pytest
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, build_revision
-from realtime_operator.planning.budget import DrainPolicy
+from realtime_operator.planning.decisions.policies import PlannerSettings
 from realtime_operator.planning.forecast import Change, Forecast, forecast
-from realtime_operator.planning.plan import Drain
-from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.rollout import resolve_policy
-from realtime_operator.planning.world import Server, ServerReport, ServerState
+from realtime_operator.planning.model.plan import Drain
+from realtime_operator.planning.model.world import Server, ServerReport, ServerState
+from realtime_operator.planning.moving.budget import DrainPolicy
+from realtime_operator.planning.moving.rollout import resolve_policy
 from tests.unit.realtime_operator.planning.simulation import settled
 
 SETTINGS = PlannerSettings(BuildSettings(server_image="server:1", redis_image="redis:1"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.model.plan import (
     ApplyObject,
     CreateObject,
     DeleteObject,
@@ -18,7 +18,7 @@ from realtime_operator.planning.plan import (
     ScaleRevision,
     SetStatus,
 )
-from realtime_operator.planning.world import ObjectKey, object_key
+from realtime_operator.planning.model.world import ObjectKey, object_key
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform, dig
 
 SMALL: JsonObject = {"replicas": 2, "rollout": {"drain": {"connectionsPerSecond": 50}}}

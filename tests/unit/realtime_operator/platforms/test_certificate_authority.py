@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from realtime_operator.planning.generated_certificate import AUTHORITY_LIFETIME, read_record
+from realtime_operator.planning.credentials.generated_certificate import AUTHORITY_LIFETIME, read_record
 from realtime_operator.platforms.certificate_authority import issue
 from tests.kit.generated_certificates import order
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from realtime_operator.planning.world import ProbeReport, Recent, ServerReport, ServerState, StoreReport
+from realtime_operator.planning.model.world import ProbeReport, Recent, ServerReport, ServerState, StoreReport
 from realtime_operator.pods import admin_client
 from realtime_operator.pods.admin_client import (
     AdminClient,

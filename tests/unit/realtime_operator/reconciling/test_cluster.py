@@ -13,9 +13,9 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings
 from realtime_operator.errors import UnreachableError
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.plan import Action, EmitEvent, Failure, FailureKind, SetStatus
-from realtime_operator.planning.policies import PlannerSettings
-from realtime_operator.planning.world import World
+from realtime_operator.planning.decisions.policies import PlannerSettings
+from realtime_operator.planning.model.plan import Action, EmitEvent, Failure, FailureKind, SetStatus
+from realtime_operator.planning.model.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.reconciling.cluster import OUTDATED_SECONDS, ClusterReconciler
 from realtime_operator.reconciling.work_queue import ReconcileResult

@@ -6,7 +6,7 @@ import pytest
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.world import World
+from realtime_operator.planning.model.world import World
 from realtime_operator.platforms.base import Key
 from realtime_operator.reconciling.cluster_metrics import ClusterMetrics
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.plan import CreateObject, Failure, FailureKind, ScaleRevision
-from realtime_operator.planning.world import ObjectKey
+from realtime_operator.planning.model.plan import CreateObject, Failure, FailureKind, ScaleRevision
+from realtime_operator.planning.model.world import ObjectKey
 from realtime_operator.reconciling.refusals import RETRY_SECONDS, Refusals
 
 ACCOUNT = CreateObject({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "main"}})

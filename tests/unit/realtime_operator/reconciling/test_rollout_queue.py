@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.planning.rollout_slots import NO_ROLLOUT, Request, Slot, SlotState, Turn
+from realtime_operator.planning.scheduling.slots import NO_ROLLOUT, Request, Slot, SlotState, Turn
 from realtime_operator.platforms.base import Key
 from realtime_operator.reconciling.rollout_queue import RolloutQueue
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_operator.planning.plan import EmitEvent, EventType
+from realtime_operator.planning.model.plan import EmitEvent, EventType
 from realtime_operator.platforms.kubernetes.event_correlator import (
     AGGREGATED,
     INTERVAL_SECONDS,

@@ -9,7 +9,7 @@ import pytest
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
-from realtime_operator.planning.generated_certificate import next_issue
+from realtime_operator.planning.credentials.generated_certificate import next_issue
 from realtime_operator.platforms.certificate_authority import issue
 from realtime_operator.platforms.kubernetes.webhook_access import (
     KnownAuthority,

@@ -16,7 +16,7 @@ import pytest
 from yarl import URL
 
 from realtime_operator.metrics import Metrics
-from realtime_operator.planning.plan import EmitEvent, EventType
+from realtime_operator.planning.model.plan import EmitEvent, EventType
 from realtime_operator.platforms.local.control_server import ControlServer, serve
 from realtime_operator.platforms.local.driver import LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet

@@ -19,7 +19,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.cli.cluster_file import read
 from realtime_operator.cli.ports import free_port
-from realtime_operator.planning.plan import (
+from realtime_operator.planning.model.plan import (
     Action,
     DeleteServer,
     Drain,
@@ -30,9 +30,9 @@ from realtime_operator.planning.plan import (
     SetDeletionCost,
     SetStatus,
 )
+from realtime_operator.planning.model.world import Endpoints, Server, ServerState, World
 from realtime_operator.planning.reconcile import Decision, reconcile
-from realtime_operator.planning.report import report
-from realtime_operator.planning.world import Endpoints, Server, ServerState, World
+from realtime_operator.planning.status.report import report
 from realtime_operator.platforms.base import Key
 from realtime_operator.platforms.local.driver import SETTINGS, LocalPlatform
 from realtime_operator.platforms.local.fleet import Fleet

@@ -16,7 +16,7 @@ from realtime_operator.api.base import JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision, build_secrets
 from realtime_operator.errors import PlatformError
-from realtime_operator.planning.world import ObjectKey
+from realtime_operator.planning.model.world import ObjectKey
 from realtime_operator.platforms.local import fleet as fleet_module
 from realtime_operator.platforms.local.driver import SETTINGS
 from realtime_operator.platforms.local.fleet import RETRY_SECONDS, Fleet, pause_seconds

@@ -10,8 +10,8 @@ import pytest
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at
-from realtime_operator.planning.plan import EmitEvent, EventType
-from realtime_operator.planning.world import ObjectKey
+from realtime_operator.planning.model.plan import EmitEvent, EventType
+from realtime_operator.planning.model.world import ObjectKey
 from realtime_operator.platforms.local.object_store import KEPT_EVENTS, ObjectStore
 
 

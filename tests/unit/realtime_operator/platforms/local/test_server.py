@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from realtime_operator.planning.world import Server, ServerState
+from realtime_operator.planning.model.world import Server, ServerState
 from realtime_operator.platforms.local.process import Process
 from realtime_operator.platforms.local.server import CRASHED, STARTING, LocalServer
 from realtime_operator.platforms.local.state_folder import StateFolder

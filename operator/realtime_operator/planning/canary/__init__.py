@@ -1,0 +1,1 @@
+"""Canaries: their steps, and the gates that compare the new servers with the others."""

@@ -1,0 +1,1 @@
+"""Generated credentials and certificates: how they change, and how they are rotated."""

@@ -1,0 +1,1 @@
+"""Decisions of a reconcile, from the spec, the status and the observation."""

@@ -1,0 +1,1 @@
+"""Where clients connect: addresses, and what controllers say about the way there."""

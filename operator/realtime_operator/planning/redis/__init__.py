@@ -1,0 +1,1 @@
+"""The backplane: its state, and changes of the managed Redis."""

@@ -1,0 +1,1 @@
+"""When a rollout may begin: maintenance windows, and slots for the clusters of one operator."""
