@@ -25,7 +25,7 @@ def generated(table: Table, root: Path = REPOSITORY) -> Mapping[Path, str]:
     operator, server = Path("operator/realtime_operator"), Path("server/realtime_server")
     return {
         operator / "api/v1alpha1_namespace.py": operator_side.model_module(table),
-        operator / "builders/namespace_config.py": operator_side.config_module(table),
+        operator / "builders/configuration/namespaces.py": operator_side.config_module(table),
         server / "core/model/channel_options.py": server_side.core_module(table),
         server / "namespace_settings.py": server_side.settings_module(table),
         PAGE: reference.with_table((root / PAGE).read_text(), table),

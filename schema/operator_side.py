@@ -70,7 +70,7 @@ def _property(option: Option) -> str:
 
 
 def config_module(table: Table) -> str:
-    """Return the source of the translation, builders/namespace_config.py."""
+    """Return the source of the translation, builders/configuration/namespaces.py."""
     objects = [option for option in table.options if option.type == "object"]
     enumerations = [option for option in table.options if option.values]
     names = ", ".join(sorted([*(option.model for option in objects), "Namespace"]))
@@ -80,7 +80,7 @@ def config_module(table: Table) -> str:
         "from __future__ import annotations\n",
         "\nfrom collections.abc import Mapping\n\nfrom realtime_operator.api.base import JsonObject\n",
         f"from realtime_operator.api.v1alpha1_namespace import {names}\n",
-        "from realtime_operator.builders.pruning import Defaults, OptionalDefaults\n\n",
+        "from realtime_operator.builders.configuration.pruning import Defaults, OptionalDefaults\n\n",
         *(_defaults(option.model.upper(), option.options) for option in objects),
         _defaults("NAMESPACE", table.options),
         '"""Defaults of the server for fields of a namespace that its configuration leaves out."""\n\n',

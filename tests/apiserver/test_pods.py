@@ -11,8 +11,8 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision, build_shared
-from realtime_operator.builders.replica_set import base_template
-from realtime_operator.builders.strategic_merge import strategic_merge
+from realtime_operator.builders.pods.strategic_merge import strategic_merge
+from realtime_operator.builders.servers.replica_set import base_template
 from realtime_operator.planning.model.difference import contains
 from realtime_operator.planning.model.world import World
 from realtime_operator.platforms.kubernetes.client import KubernetesClient, path_of

@@ -10,7 +10,7 @@ import pytest
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_revision
-from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from realtime_operator.builders.redis.stateful_set import build_redis_stateful_set
 from tests.kit.apiserver import ApiServer
 from tests.kit.deadline import eventually
 from tests.kit.document import object_at, objects_at, text_at

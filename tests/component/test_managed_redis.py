@@ -11,9 +11,9 @@ import redis
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.builders import pod
-from realtime_operator.builders.redis_script import DATA_DIRECTORY, OVERLAP_SECONDS
-from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from realtime_operator.builders.pods import pod
+from realtime_operator.builders.redis.script import DATA_DIRECTORY, OVERLAP_SECONDS
+from realtime_operator.builders.redis.stateful_set import build_redis_stateful_set
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, objects_at
 from tests.kit.manifests import SETTINGS, as_run, cluster_of, with_redis_password

@@ -14,7 +14,7 @@ import redis
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders.redis_exporter import NAME
+from realtime_operator.builders.redis.metrics_exporter import NAME
 from tests.component.test_managed_redis import START_SECONDS, Container
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, objects_at, text_at

@@ -17,9 +17,9 @@ from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from realtime_operator.api.v1alpha1_hooks import RESERVED_HEADERS
 from realtime_operator.api.v1alpha1_server import ApiMethod as SpecApiMethod
 from realtime_operator.api.v1alpha1_server import Token
-from realtime_operator.builders import namespace_config, pruning, server_defaults
-from realtime_operator.builders.config_map import full_config, server_config
-from realtime_operator.builders.replica_set import build_replica_set
+from realtime_operator.builders.configuration import namespaces, pruning, server_defaults
+from realtime_operator.builders.configuration.config_map import full_config, server_config
+from realtime_operator.builders.servers.replica_set import build_replica_set
 from realtime_server import settings
 from realtime_server.admin.api_handlers import METHODS
 from realtime_server.client_headers import RESERVED
@@ -254,8 +254,8 @@ def test_the_defaults_that_are_left_out_are_the_servers() -> None:
     own = parse(Settings().model_dump_json())
     assert disagreements(server_defaults.SERVER, own) == []
     examples: list[tuple[pruning.Defaults, BaseModel]] = [
-        (namespace_config.NAMESPACE, Namespace(name="a")),
-        (namespace_config.HISTORY, History()),
+        (namespaces.NAMESPACE, Namespace(name="a")),
+        (namespaces.HISTORY, History()),
         (server_defaults.JWKS, JsonWebKeys(url="http://a")),
         (server_defaults.HOOK, RequestHook(url="http://a")),
         (server_defaults.EVENT_HOOK, EventHook(url="http://a")),

@@ -9,7 +9,7 @@ from schema.table import Option, Table
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1_namespace import Namespace as SpecNamespace
-from realtime_operator.builders.config_map import full_config, server_config
+from realtime_operator.builders.configuration.config_map import full_config, server_config
 from realtime_server.app import namespaces_of
 from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.settings import Settings

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.builders.config_map import full_config
+from realtime_operator.builders.configuration.config_map import full_config
 from realtime_server.settings import Settings
 from tests.contract.test_names import EVERYTHING
 from tests.kit.manifests import cluster_of

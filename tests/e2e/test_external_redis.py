@@ -8,7 +8,7 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders.external_redis import PASSWORD_FILE
+from realtime_operator.builders.configuration.external_redis import PASSWORD_FILE
 from tests.kit.deadline import eventually
 from tests.kit.document import text_at
 from tests.kit.external_redis import KEY_PASSWORD, NAME, USER, USER_PASSWORD, ClusterPods, SentinelPods

@@ -11,7 +11,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_certificate import KEY_CERTIFICATE
 from realtime_operator.builders import build_redis_certificate_secret
-from realtime_operator.builders.redis_tls import FILES
+from realtime_operator.builders.redis.tls_options import FILES
 from realtime_operator.planning.model.plan import IssueCertificate
 from realtime_operator.planning.model.world import World
 from realtime_operator.planning.redis.certificate import next_certificate

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from realtime_operator.api.base import JsonObject
-from realtime_operator.builders.config_map import server_config
+from realtime_operator.builders.configuration.config_map import server_config
 from tests.kit.document import object_at, text_at
 from tests.kit.manifests import cluster_of
 from tests.kit.server_process import ADMIN_TOKEN, API_KEY, TOKEN_SECRET, RedisPlace, ServerProcess

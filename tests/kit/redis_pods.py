@@ -19,11 +19,11 @@ from pathlib import Path
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
-from realtime_operator.builders import pod
-from realtime_operator.builders.redis_failover_script import FORCE_TRIES
-from realtime_operator.builders.redis_pod import node_suffix
-from realtime_operator.builders.redis_script import DATA_DIRECTORY, OVERLAP_SECONDS
-from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from realtime_operator.builders.pods import pod
+from realtime_operator.builders.redis.failover_script import FORCE_TRIES
+from realtime_operator.builders.redis.pod import node_suffix
+from realtime_operator.builders.redis.script import DATA_DIRECTORY, OVERLAP_SECONDS
+from realtime_operator.builders.redis.stateful_set import build_redis_stateful_set
 from tests.kit.cut_off import NETWORK
 from tests.kit.document import dig, objects_at, text_at
 from tests.kit.generated_certificates import GeneratedCertificates

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from realtime_operator.api.references import Reference, references
 from realtime_operator.builders.build import build_secrets, build_shared
-from realtime_operator.builders.canary_traffic import CanaryTraffic, with_canary_traffic
 from realtime_operator.builders.cluster_pods import check_pods
 from realtime_operator.builders.common_metadata import with_common_metadata
-from realtime_operator.builders.redis_secret import build_redis_certificate_secret
-from realtime_operator.builders.redis_service import redis_hosts
-from realtime_operator.builders.redis_trial_pod import build_redis_trial_pod
-from realtime_operator.builders.revision import Revision, build_revision
+from realtime_operator.builders.redis.secret import build_redis_certificate_secret
+from realtime_operator.builders.redis.service import redis_hosts
+from realtime_operator.builders.redis.trial_pod import build_redis_trial_pod
+from realtime_operator.builders.servers.revision import Revision, build_revision
+from realtime_operator.builders.services.canary_traffic import CanaryTraffic, with_canary_traffic
 from realtime_operator.builders.settings import BuildSettings, SecretTemplate
 
 __all__ = [

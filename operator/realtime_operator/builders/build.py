@@ -6,25 +6,25 @@ from collections.abc import Collection, Iterator, Mapping
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.admin_service import build_admin_service
-from realtime_operator.builders.api_service import build_api_service
-from realtime_operator.builders.certificates import build_certificates
-from realtime_operator.builders.client_service import build_client_service
 from realtime_operator.builders.credentials_secret import build_credentials_secret
-from realtime_operator.builders.dashboard_config_map import build_dashboard_config_map
-from realtime_operator.builders.disruption_budget import build_disruption_budget
-from realtime_operator.builders.ingress import build_ingress
+from realtime_operator.builders.monitoring.dashboard_config_map import build_dashboard_config_map
+from realtime_operator.builders.monitoring.pod_monitor import build_pod_monitor, build_redis_pod_monitor
+from realtime_operator.builders.monitoring.prometheus_rule import build_prometheus_rule
 from realtime_operator.builders.network_policy import build_egress_policy, build_ingress_policy
 from realtime_operator.builders.optional_kinds import Kind, is_served
-from realtime_operator.builders.pod_monitor import build_pod_monitor, build_redis_pod_monitor
-from realtime_operator.builders.prometheus_rule import build_prometheus_rule
-from realtime_operator.builders.redis_disruption_budget import build_redis_disruption_budget
-from realtime_operator.builders.redis_network_policy import build_redis_network_policy
-from realtime_operator.builders.redis_secret import build_redis_secret
-from realtime_operator.builders.redis_service import build_redis_nodes_service, build_redis_service
-from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
-from realtime_operator.builders.route import build_route
+from realtime_operator.builders.redis.disruption_budget import build_redis_disruption_budget
+from realtime_operator.builders.redis.network_policy import build_redis_network_policy
+from realtime_operator.builders.redis.secret import build_redis_secret
+from realtime_operator.builders.redis.service import build_redis_nodes_service, build_redis_service
+from realtime_operator.builders.redis.stateful_set import build_redis_stateful_set
+from realtime_operator.builders.servers.disruption_budget import build_disruption_budget
 from realtime_operator.builders.service_account import build_service_account
+from realtime_operator.builders.services.admin_service import build_admin_service
+from realtime_operator.builders.services.api_service import build_api_service
+from realtime_operator.builders.services.certificates import build_certificates
+from realtime_operator.builders.services.client_service import build_client_service
+from realtime_operator.builders.services.ingress import build_ingress
+from realtime_operator.builders.services.route import build_route
 from realtime_operator.builders.settings import BuildSettings, SecretTemplate
 
 

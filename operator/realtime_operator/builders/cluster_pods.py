@@ -12,10 +12,10 @@ from realtime_operator.api.errors import Finding
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_pod import PodSettings, RedisPod
 from realtime_operator.builders.manifest import component_selector
-from realtime_operator.builders.pod_checks import check_pod
+from realtime_operator.builders.pods.checks import check_pod
 from realtime_operator.builders.record import made_of, redis_hash, servers_hash
-from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
-from realtime_operator.builders.replica_set import base_template, build_replica_set, selector
+from realtime_operator.builders.redis.stateful_set import build_redis_stateful_set
+from realtime_operator.builders.servers.replica_set import base_template, build_replica_set, selector
 from realtime_operator.builders.settings import BuildSettings
 
 _ANY = "any"

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from realtime_operator.api.errors import InvalidCluster
-from realtime_operator.builders.strategic_merge import PatchError
+from realtime_operator.builders.pods.strategic_merge import PatchError
 from realtime_operator.cli.command import as_plugin, help_of, with_target
 from realtime_operator.cli.commands import (
     backup,

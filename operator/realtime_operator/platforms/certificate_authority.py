@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import text_at
 from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY, KEY_CERTIFICATE, KEY_PRIVATE_KEY
-from realtime_operator.builders.redis_secret import KEY_AUTHORITY_KEY
+from realtime_operator.builders.redis.secret import KEY_AUTHORITY_KEY
 from realtime_operator.planning.credentials.generated_certificate import CertificateRecord, digest_of, with_record
 from realtime_operator.planning.model.plan import IssueCertificate
 

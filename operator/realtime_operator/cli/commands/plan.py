@@ -14,7 +14,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.errors import Finding
 from realtime_operator.api.references import references
 from realtime_operator.api.validation import missing_secrets
-from realtime_operator.builders.replica_set import build_pod
+from realtime_operator.builders.servers.replica_set import build_pod
 from realtime_operator.cli.cluster_file import ClusterFile, read, refuse
 from realtime_operator.cli.document import until
 from realtime_operator.cli.output import Output, OutputOption, document, show, table

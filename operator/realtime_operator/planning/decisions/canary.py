@@ -7,7 +7,7 @@ from datetime import datetime
 
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.record import servers_hash
-from realtime_operator.builders.route import API_VERSION as GATEWAY_API
+from realtime_operator.builders.services.route import API_VERSION as GATEWAY_API
 from realtime_operator.planning.canary.gates import Gate, GateResult, Outcome
 from realtime_operator.planning.canary.span import Span
 from realtime_operator.planning.canary.steps import Canary, CanaryPolicy, Phase, View, next_canary

@@ -16,7 +16,7 @@ from datetime import datetime
 from realtime_operator import naming
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.builders import CanaryTraffic
-from realtime_operator.builders.route import API_VERSION as GATEWAY_API
+from realtime_operator.builders.services.route import API_VERSION as GATEWAY_API
 from realtime_operator.planning.canary.steps import CanaryPolicy, CanaryState, Phase
 from realtime_operator.planning.model.plan import Quiesce
 from realtime_operator.planning.model.world import ObjectKey, World

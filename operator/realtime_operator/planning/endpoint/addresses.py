@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.route import API_VERSION as GATEWAY_API
+from realtime_operator.builders.services.route import API_VERSION as GATEWAY_API
 from realtime_operator.planning.endpoint.exposure import address_of
 from realtime_operator.planning.model.world import ObjectKey, World
 

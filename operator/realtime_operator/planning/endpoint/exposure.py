@@ -13,7 +13,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders.optional_kinds import missing_kinds
-from realtime_operator.builders.route import API_VERSION as GATEWAY_API
+from realtime_operator.builders.services.route import API_VERSION as GATEWAY_API
 from realtime_operator.planning.model.reasons import Reason
 from realtime_operator.planning.model.world import ObjectKey, World
 

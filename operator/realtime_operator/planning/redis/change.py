@@ -15,7 +15,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import build_redis_trial_pod
-from realtime_operator.builders.redis_tls import VOLUME as TLS_VOLUME
+from realtime_operator.builders.redis.tls_options import VOLUME as TLS_VOLUME
 from realtime_operator.planning.model.difference import apply_to, contains, needs_apply
 from realtime_operator.planning.model.plan import Action, CreateObject, DeleteObject, DeletePod
 from realtime_operator.planning.model.world import CANNOT_START, ObjectKey, RedisPod, World, object_key

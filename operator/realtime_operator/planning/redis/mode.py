@@ -14,7 +14,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, text_at
 from realtime_operator.builders.record import recorded
-from realtime_operator.builders.redis_failover_script import PODS
+from realtime_operator.builders.redis.failover_script import PODS
 from realtime_operator.planning.model.difference import label
 from realtime_operator.planning.model.world import ObjectKey, RedisPod, World, object_key
 from realtime_operator.planning.redis.volumes import has_tls

@@ -9,7 +9,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import dig, object_at, objects_at, text_at
 from realtime_operator.api.errors import Finding, FindingReason
 from realtime_operator.api.v1alpha1 import RealtimeCluster
-from realtime_operator.builders.redis_tls import VOLUME as TLS_VOLUME
+from realtime_operator.builders.redis.tls_options import VOLUME as TLS_VOLUME
 from realtime_operator.planning.model.difference import contains
 from realtime_operator.planning.model.plan import Action, ResizeClaim
 from realtime_operator.planning.model.world import VolumeClaim, World

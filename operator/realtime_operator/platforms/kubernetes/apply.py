@@ -13,7 +13,7 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, text_at
 from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY
-from realtime_operator.builders.redis_secret import KEY_AUTHORITY_KEY
+from realtime_operator.builders.redis.secret import KEY_AUTHORITY_KEY
 from realtime_operator.errors import (
     ConflictError,
     NameTakenError,

@@ -16,7 +16,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import BuildSettings, check_pods
 from realtime_operator.builders.cluster_pods import PodOwner, made_of_spec, pod_owners
 from realtime_operator.builders.manifest import digest
-from realtime_operator.builders.pod_paths import PodPaths, parse_parts
+from realtime_operator.builders.pods.paths import PodPaths, parse_parts
 from realtime_operator.builders.record import made_of
 from realtime_operator.errors import InvalidObjectError, PlatformError, UnreachableError
 from realtime_operator.planning.model.world import World

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives import serialization
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.document import object_at, objects_at, text_at
 from realtime_operator.api.v1alpha1_certificate import KEY_AUTHORITY, KEY_CERTIFICATE, KEY_PRIVATE_KEY
-from realtime_operator.builders.redis_secret import KEY_AUTHORITY_KEY
+from realtime_operator.builders.redis.secret import KEY_AUTHORITY_KEY
 from realtime_operator.errors import NotFoundError, PlatformError
 from realtime_operator.planning.credentials.generated_certificate import next_issue
 from realtime_operator.platforms.certificate_authority import issue

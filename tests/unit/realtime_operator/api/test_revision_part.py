@@ -11,7 +11,7 @@ from realtime_operator.api.base import JsonObject
 from realtime_operator.api.revision_part import TELLING, differing_part, revision_part
 from realtime_operator.api.v1alpha1 import RealtimeClusterSpec
 from realtime_operator.api.v1alpha1_status import RevisionRecord
-from realtime_operator.builders.revision import build_revision
+from realtime_operator.builders.servers.revision import build_revision
 from realtime_operator.planning.revisions import history
 from tests.kit.document import dig, parse
 from tests.kit.manifests import SETTINGS, cluster_of

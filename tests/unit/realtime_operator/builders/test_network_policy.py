@@ -7,7 +7,7 @@ import pytest
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from realtime_operator.builders.network_policy import build_egress_policy, build_ingress_policy
-from realtime_operator.builders.redis_network_policy import build_redis_network_policy
+from realtime_operator.builders.redis.network_policy import build_redis_network_policy
 from realtime_operator.builders.settings import BuildSettings
 from tests.kit.document import dig, objects_at
 from tests.kit.manifests import SETTINGS, cluster_of

@@ -15,7 +15,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.document import dig
 from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.builders import with_canary_traffic
-from realtime_operator.builders.route import build_route
+from realtime_operator.builders.services.route import build_route
 from realtime_operator.planning.canary.record import read_canary, write_canary
 from realtime_operator.planning.canary.span import Span
 from realtime_operator.planning.canary.steps import Canary, Phase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.builders.route import API_VERSION
+from realtime_operator.builders.services.route import API_VERSION
 from realtime_operator.planning.endpoint.exposure import Exposure, observe_exposure
 from realtime_operator.planning.model.reasons import Reason
 from realtime_operator.planning.model.world import Endpoints, World, object_key

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_operator.api.v1alpha1_managed_redis import ManagedRedis
-from realtime_operator.builders import BuildSettings, redis_pod, replica_set
+from realtime_operator.builders import BuildSettings
 from realtime_operator.builders.record import redis_hash
+from realtime_operator.builders.redis import pod
+from realtime_operator.builders.servers import replica_set
 from realtime_operator.planning.decisions.policies import PlannerSettings
 from realtime_operator.planning.forecast import forecast
 from realtime_operator.planning.model.plan import (
@@ -354,7 +356,7 @@ def test_a_status_that_was_lost_is_no_reason_to_move_anybody(monkeypatch: pytest
     """The objects' records identify the spec, whatever another release would make of it."""
     platform = settled()
     platform.settings = UPGRADED
-    monkeypatch.setattr(redis_pod, "MEMORY_PART", 0.5)
+    monkeypatch.setattr(pod, "MEMORY_PART", 0.5)
     monkeypatch.setattr(replica_set, "STOP_SECONDS", 60)
     platform.status = None
     before = replica_sets(platform)

@@ -8,7 +8,7 @@ import pytest
 
 from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.builders.redis_stateful_set import build_redis_stateful_set
+from realtime_operator.builders.redis.stateful_set import build_redis_stateful_set
 from realtime_operator.planning.model.world import AdminAccess
 from realtime_operator.platforms.kubernetes.observe import read_redis_pod, read_server
 from realtime_operator.platforms.kubernetes.store import slim

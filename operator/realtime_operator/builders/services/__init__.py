@@ -1,0 +1,1 @@
+"""The objects by which servers are reached."""
