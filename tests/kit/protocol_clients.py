@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import ClassVar, Protocol, Self
 from urllib.parse import urlencode
 
@@ -13,10 +13,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from realtime_operator.api.base import JsonObject
+from tests.kit.api import ServerApi
 from tests.kit.clients import Channel, ClientOptions
 from tests.kit.document import object_at, parse, text_at, whole_at
 from tests.kit.sdk import JavaScriptClients
 from tests.kit.socket_io import JavaScriptSocketIo, SocketOptions
+from tests.kit.tokens import connection_token
 
 NAMESPACE = "chat"
 ROUTE = "chat"
@@ -48,7 +50,7 @@ class RoomClient(Protocol):
     """True if the client gets what is published while it is away."""
 
     def __init__(self, origin: str, token: str, room: str) -> None:
-        """Take the host and port of the servers, a connection token, and the room."""
+        """Take the servers' URL without a path (ws:// or wss://), a connection token, and the room."""
 
     @property
     def received(self) -> Sequence[JsonObject]:
@@ -78,7 +80,7 @@ class CentrifugeRoomClient:
         self._channel = f"{NAMESPACE}:{room}"
         self._clients = JavaScriptClients(
             ClientOptions(
-                endpoints=[f"ws://{origin}/connection/websocket"],
+                endpoints=[f"{origin}/connection/websocket"],
                 channels=[Channel(self._channel, recoverable=True)],
                 tokens=[token],
                 min_reconnect_delay=PAUSE_SECONDS,
@@ -120,7 +122,7 @@ class SocketIoRoomClient:
     def __init__(self, origin: str, token: str, room: str) -> None:
         self._room = room
         self._client = JavaScriptSocketIo(
-            f"http://{origin}", ["websocket"], [SocketOptions(f"/{NAMESPACE}", {"token": token})]
+            origin.replace("ws", "http", 1), ["websocket"], [SocketOptions(f"/{NAMESPACE}", {"token": token})]
         )
 
     async def __aenter__(self) -> Self:
@@ -153,7 +155,7 @@ class PlainRoomClient:
     def __init__(self, origin: str, token: str, room: str) -> None:
         self.received: list[JsonObject] = []
         self.recoveries: list[bool] = []
-        self._url = f"ws://{origin}/ws/{ROUTE}"
+        self._url = f"{origin}/ws/{ROUTE}"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._query = {"room": room}
         self._connection: ClientConnection | None = None
@@ -208,3 +210,21 @@ ROOM_CLIENTS: Mapping[str, type[RoomClient]] = {
     "plain": PlainRoomClient,
 }
 """Clients of all protocols, by names that serve as users."""
+
+
+@contextlib.asynccontextmanager
+async def room_clients(origin: str, secret: str, room: str) -> AsyncIterator[dict[str, RoomClient]]:
+    """Run a client of each protocol, by its user; tokens are signed with the secret."""
+    async with contextlib.AsyncExitStack() as stack:
+        clients: dict[str, RoomClient] = {}
+        for user, kind in ROOM_CLIENTS.items():
+            token = connection_token(secret, user, channels=[f"{NAMESPACE}:{room}"] if kind.joins_by_token else [])
+            clients[user] = await stack.enter_async_context(kind(origin, token, room))
+        yield clients
+
+
+async def users_in(api: ServerApi, room: str) -> list[str]:
+    """Return the users in a room, once for each connection."""
+    answer = await api.call("presence", channel=f"{NAMESPACE}:{room}")
+    entries = object_at(answer, "presence")
+    return sorted(text_at(entries, entry, "user") for entry in entries)

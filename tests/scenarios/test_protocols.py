@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,10 +10,9 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject
 from tests.kit.api import Publisher, ServerApi, publishing
 from tests.kit.deadline import eventually
-from tests.kit.document import object_at, text_at, whole_at
-from tests.kit.protocol_clients import PROTOCOLS, ROOM_CLIENTS, RoomClient
+from tests.kit.document import text_at, whole_at
+from tests.kit.protocol_clients import PROTOCOLS, RoomClient, room_clients, users_in
 from tests.kit.running_cluster import RunningCluster, available_servers, manifest, wait_for_servers
-from tests.kit.tokens import connection_token
 
 ROOM = "story"
 CHANNEL = f"chat:{ROOM}"
@@ -74,13 +72,6 @@ class Story:
                 assert not missed, f"{user} has missed {sorted(missed)}"
 
 
-async def present(api: ServerApi) -> list[str]:
-    """Return the users in the room, once for each connection."""
-    answer = await api.call("presence", channel=CHANNEL)
-    entries = object_at(answer, "presence")
-    return sorted(text_at(entries, entry, "user") for entry in entries)
-
-
 def numbers_of(client: RoomClient) -> Sequence[int]:
     """Return the numbers of the backend's publications that a client got."""
     return [whole_at(data, "sequence") for data in client.received if "sequence" in data]
@@ -105,41 +96,38 @@ async def kill_servers(cluster: RunningCluster, names: Sequence[str]) -> None:
         )
 
 
+async def tell(story: Story, api: ServerApi) -> None:
+    """Kill all servers, one after another, and then restart them; after each of that everyone is there again."""
+    await story.all_get(1)
+    await story.all_get_what_each_publishes("at first")
+
+    old = [server.name for server in await available_servers(story.cluster)]
+    await kill_servers(story.cluster, old)
+    await story.all_leave(old)
+    await story.cluster.wait_ready()
+    await story.all_get_what_each_publishes("after failures")
+
+    old = [server.name for server in await available_servers(story.cluster)]
+    await story.cluster.patch(pod={"annotations": {RESTARTED_AT: datetime.now(UTC).isoformat()}})
+    await story.cluster.wait_ready()
+    await story.all_leave(old)
+    await story.all_get_what_each_publishes("after a restart")
+    assert {*await users_in(api, ROOM)} == {*story.clients}
+
+    await story.backend.stop()
+    await story.all_get(story.backend.published[-1].sequence)
+    story.assert_exact()
+
+
 async def test_clients_of_all_protocols_share_a_channel_through_failures_and_rollouts(cluster: RunningCluster) -> None:
     """Everyone gets what anyone publishes, once; all come back after servers were killed, and in a restart."""
     drain: JsonObject = {"connectionsPerSecond": 20, "settle": "1s"}
     rollout = {"maxSurge": "100%", "maxUnavailable": 0, "drain": drain}
     await cluster.apply(manifest("main", replicas=2, protocols=PROTOCOLS, rollout=rollout))
     await cluster.wait_ready()
-    origin = (await cluster.url()).removeprefix("ws://").partition("/")[0]
+    origin = (await cluster.url()).removesuffix(naming.CLIENT_PATH)
     secret = await cluster.credential(naming.KEY_TOKEN_SECRET)
-    async with AsyncExitStack() as stack:
-        clients: dict[str, RoomClient] = {}
-        for user, kind in ROOM_CLIENTS.items():
-            token = connection_token(secret, user, channels=[CHANNEL] if kind.joins_by_token else [])
-            clients[user] = await stack.enter_async_context(kind(origin, token, ROOM))
-        api = await stack.enter_async_context(await cluster.api())
-        await eventually(lambda: present(api), lambda f: f == sorted(clients), what="all are there", within=SECONDS)
-        backend = await stack.enter_async_context(publishing(api, CHANNEL, per_second=20))
-        story = Story(cluster, clients, backend)
-        await story.all_get(1)
-        await story.all_get_what_each_publishes("at first")
-
-        old = [server.name for server in await available_servers(cluster)]
-        await kill_servers(cluster, old)
-        await story.all_leave(old)
-        await cluster.wait_ready()
-        await story.all_get_what_each_publishes("after failures")
-
-        old = [server.name for server in await available_servers(cluster)]
-        unconfirmed = len(backend.failed)
-        await cluster.patch(pod={"annotations": {RESTARTED_AT: datetime.now(UTC).isoformat()}})
-        await cluster.wait_ready()
-        await story.all_leave(old)
-        assert len(backend.failed) == unconfirmed, backend.failed
-        await story.all_get_what_each_publishes("after a restart")
-        assert {*await present(api)} == {*clients}
-
-        await backend.stop()
-        await story.all_get(backend.published[-1].sequence)
-        story.assert_exact()
+    async with room_clients(origin, secret, ROOM) as clients, await cluster.api() as api:
+        await eventually(lambda: users_in(api, ROOM), lambda f: f == sorted(clients), what="all", within=SECONDS)
+        async with publishing(api, CHANNEL, per_second=20) as backend:
+            await tell(Story(cluster, clients, backend), api)
