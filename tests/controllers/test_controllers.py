@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from realtime_operator import naming
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from tests.controllers.conftest import MakeController
 from tests.e2e.test_endpoint import TLS_NAME, put_tls
 from tests.kit.api import publishing
@@ -23,11 +23,12 @@ from tests.kit.controllers.contour import ContourGateway, ContourIngress
 from tests.kit.controllers.controller import Controller
 from tests.kit.controllers.traefik import Traefik
 from tests.kit.deadline import eventually
-from tests.kit.document import dig, objects_at, text_at
+from tests.kit.document import dig, object_at, objects_at, text_at
 from tests.kit.http_backend import HttpBackend
 from tests.kit.kube import Kube
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
+from tests.kit.protocol_clients import PROTOCOLS, room_clients, users_in
 from tests.kit.raw_client import RawClient
 from tests.kit.running_cluster import manifest
 from tests.kit.sdk import JavaScriptClients
@@ -195,6 +196,72 @@ async def test_clients_come_through_an_ingress(
     async with controller, asked(scenario) as backend:
         await cluster.apply(spec(backend, through_ingress(controller)))
         await assert_everything(cluster, controller, mount, backend, "Ingress main has the address 127.0.0.1")
+
+
+async def assert_shared(cluster: LiveCluster, controller: Controller, mount: Mount) -> None:
+    """Check that a client of each protocol comes through, and gets what each publishes."""
+    await cluster.wait_ready()
+    await endpoint(cluster, "EndpointAvailable")
+    await (await opened(controller.url, mount)).close()
+    origin = controller.url.removesuffix(naming.CLIENT_PATH)
+    secret = await cluster.credential(naming.KEY_TOKEN_SECRET)
+    async with room_clients(origin, secret, "door") as clients, await cluster.api() as api:
+        everyone = sorted(clients)
+        await eventually(
+            lambda: users_in(api, "door"), lambda users: users == everyone, what="all", within=ANSWERED_SECONDS
+        )
+        for user, client in clients.items():
+            await client.publish({"from": user})
+
+        async def heard() -> list[list[str]]:
+            return [sorted(text_at(data, "from") for data in client.received) for client in clients.values()]
+
+        await eventually(
+            heard, lambda found: all(one == everyone for one in found), what="all", within=ANSWERED_SECONDS
+        )
+
+
+@pytest.mark.parametrize("kind", [ContourIngress, Traefik])
+@pytest.mark.parametrize("paths", [["/"], ["/connection", "/socket.io", "/ws"]], ids=["everything", "listed"])
+async def test_clients_of_all_protocols_come_through_an_ingress(
+    kind: type[Controller],
+    paths: list[JsonValue],
+    scenario: Scenario,
+    make_controller: MakeController,
+    mount: Mount,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the default path, and with theirs alone."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(mount.authority))
+    controller = await make_controller(kind)
+    await put_tls(scenario.kube, CERTIFICATE, mount)
+    behind = through_ingress(controller)
+    behind["ingress"] = {**object_at(behind, "ingress"), "paths": paths}
+    cluster = scenario.cluster()
+    async with controller:
+        await cluster.apply(manifest("main", replicas=1, endpoint=behind, protocols=PROTOCOLS))
+        await assert_shared(cluster, controller, mount)
+
+
+@pytest.mark.parametrize("kind", [ContourGateway, Traefik])
+async def test_clients_of_all_protocols_come_through_a_gateway(
+    kind: type[Controller],
+    scenario: Scenario,
+    edge: Kube,
+    make_controller: MakeController,
+    mount: Mount,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An HTTPRoute passes on all paths."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(mount.authority))
+    controller = await make_controller(kind)
+    await put_tls(edge, CERTIFICATE, mount)
+    await edge.apply(controller.gateway(CERTIFICATE))
+    cluster = scenario.cluster()
+    async with controller:
+        behind = through_gateway(edge, "https")
+        await cluster.apply(manifest("main", replicas=1, endpoint=behind, protocols=PROTOCOLS))
+        await assert_shared(cluster, controller, mount)
 
 
 @pytest.mark.parametrize("kind", [ContourGateway, Traefik])
