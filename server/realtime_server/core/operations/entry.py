@@ -176,6 +176,13 @@ class Entry:
         session.undo_admission()
         self._registry.end_identification(session)
 
+    def rename(self, session: Session, client: str) -> None:
+        """Give a session the id of the one that it continues, and end that one if it is still here."""
+        before = self._registry.with_client(client)
+        if before is not None and before is not session:
+            before.disconnect(codes.STALE)
+        self._registry.rename(session, client)
+
     # going on, and the end
 
     def refreshed_claims(self, session: Session, token: str) -> Claims:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable
@@ -19,7 +20,7 @@ RENEW_SECONDS = RECOVERY_SECONDS / 4
 class KeptSession:
     """Session whose state is kept. `on_taken` is called when it goes on elsewhere."""
 
-    __slots__ = ("ident", "is_new", "is_stored", "is_writing", "on_taken", "owner", "state")
+    __slots__ = ("ident", "is_new", "is_stored", "on_taken", "owner", "state", "writing")
 
     def __init__(self, ident: str, state: SessionState, on_taken: Callable[[], None]) -> None:
         self.ident = ident
@@ -29,7 +30,7 @@ class KeptSession:
         self.is_new = True
         self.is_stored = False
         """True when the store has this state."""
-        self.is_writing = False
+        self.writing: asyncio.Task[None] | None = None
 
 
 class SessionRecovery:
@@ -61,6 +62,13 @@ class SessionRecovery:
             kept.state, kept.is_stored = state, False
             self._write(kept)
 
+    async def stored(self, ident: str) -> bool:
+        """Wait until the state of a session was written; return False when it could not be, or is not kept."""
+        kept = self._kept.get(ident)
+        while kept is not None and kept.writing is not None and not kept.writing.done():
+            await asyncio.wait({kept.writing})
+        return kept is not None and kept.is_stored
+
     def release(self, ident: str) -> None:
         """Let the state of a session expire whose connection was lost: it may come back until then."""
         kept = self._kept.pop(ident, None)
@@ -87,9 +95,8 @@ class SessionRecovery:
                 self._write(one)
 
     def _write(self, kept: KeptSession) -> None:
-        if not kept.is_writing:
-            kept.is_writing = True
-            self._tasks.spawn(self._put(kept), "session-state")
+        if kept.writing is None:
+            kept.writing = self._tasks.spawn(self._put(kept), "session-state")
 
     async def _put(self, kept: KeptSession) -> None:
         """Store the state until the store has the newest one, unless the backplane is away."""
@@ -101,7 +108,7 @@ class SessionRecovery:
         except BackplaneError:
             kept.is_stored = False
         finally:
-            kept.is_writing = False
+            kept.writing = None
 
     async def _put_once(self, kept: KeptSession) -> bool:
         """Store the state; return False when the session goes on elsewhere."""
@@ -117,7 +124,7 @@ class SessionRecovery:
 
     async def _renew_last(self, kept: KeptSession) -> None:
         with contextlib.suppress(BackplaneError):
-            if kept.is_stored and not kept.is_writing:
+            if kept.is_stored and kept.writing is None:
                 await self._store.renew({kept.ident: kept.owner}, self._seconds)
             else:
                 await self._put_once(kept)

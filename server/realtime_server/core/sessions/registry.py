@@ -50,10 +50,23 @@ class Registry:
     def remove(self, session: Session) -> None:
         """Remove the session of a closed connection."""
         self.sessions.pop(session, None)
-        self._by_client.pop(session.client, None)
+        if self._by_client.get(session.client) is session:
+            del self._by_client[session.client]
         self._emulated.pop(session.secret, None)
         self.end_identification(session)
         self.remove_user(session)
+
+    def with_client(self, client: str) -> Session | None:
+        """Return the session with this id, or None."""
+        return self._by_client.get(client)
+
+    def rename(self, session: Session, client: str) -> None:
+        """Give a session the id of the one that it continues."""
+        if self._by_client.get(session.client) is session:
+            del self._by_client[session.client]
+        session.rename(client)
+        if session in self.sessions:
+            self._by_client[client] = session
 
     def emulated(self, secret: str) -> Session | None:
         """Return the emulated session with this secret, or None."""

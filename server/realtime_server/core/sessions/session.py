@@ -181,6 +181,10 @@ class Session(ABC):
         """True while the client connects, subscribes, waits for an answer, or reads too slowly."""
         return not self.welcome or bool(self._attempts) or bool(self._held) or self.connection.congested
 
+    def rename(self, client: str) -> None:
+        """Take the id of the session that this one continues; before any subscription."""
+        self.client = client
+
     def has_name(self, name: str) -> bool:
         """Return True for the id of the connection, and for its secret."""
         return name in {self.client, self.secret}

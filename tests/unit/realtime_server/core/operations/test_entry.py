@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from realtime_operator.api.base import JsonObject
+from realtime_server import codes
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.model.channel_options import ChannelOptions
 from realtime_server.core.model.namespaces import Namespaces
@@ -139,3 +140,16 @@ async def test_a_user_whose_channel_cannot_be_is_told(length: int) -> None:
     await settle()
     assert dig(reply(connection), "error", "code") == (None if length == 240 else 102)
     assert session.welcome == (length == 240)
+
+
+async def test_a_session_that_goes_on_ends_the_one_before() -> None:
+    """Its connection is dead, though nobody has noticed yet."""
+    node = make_node()
+    before, connection = connected(node, connection_token(SECRET, "42"))
+    after, _ = connected(node, connection_token(SECRET, "42"))
+    client = before.client
+    node.operations.entry.rename(after, client)
+    assert (before.closed, connection.closed_by) == (True, codes.STALE)
+    assert (after.closed, after.client) == (False, client)
+    node.operations.entry.rename(after, client)
+    assert not after.closed

@@ -178,3 +178,19 @@ async def test_what_could_not_be_written_is_written_later(world: World, end: str
     await settle()
     assert await world.there.take("a", "anna") == (LATER if end == "stays" else None)
     assert world.failures == 0
+
+
+async def test_a_change_can_be_waited_for(world: World) -> None:
+    """Until then a killed server would leave the state before it."""
+    world.keep(world.here)
+    assert await world.here.stored("a")
+    world.here.update("a", LATER)
+    assert await world.here.stored("a")
+    assert await world.there.take("a", "anna") == LATER
+
+
+async def test_a_change_that_cannot_be_written_is_not_waited_for(world: World) -> None:
+    world.store.away = True
+    world.keep(world.here)
+    assert not await world.here.stored("a")
+    assert not await world.here.stored("unknown")

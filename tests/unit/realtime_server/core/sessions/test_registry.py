@@ -74,3 +74,19 @@ def test_nothing_is_kept_that_nobody_waits_for() -> None:
     assert len(registry._requests) == 0
     registry.apply("alice", (), lambda _: seen.append(9))
     assert len(registry._requests) == 0
+
+
+def test_a_session_goes_by_the_id_of_the_one_that_it_continues() -> None:
+    """The end of the other one leaves it alone."""
+    registry = Registry()
+    before, after = sessions(2)
+    client, own = before.client, after.client
+    registry.add(before)
+    registry.add(after)
+    registry.rename(after, client)
+    assert registry.with_client(client) is after
+    assert registry.with_client(own) is None
+    registry.remove(before)
+    assert registry.with_client(client) is after
+    registry.remove(after)
+    assert registry.with_client(client) is None
