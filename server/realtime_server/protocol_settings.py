@@ -26,6 +26,7 @@ class SocketIoNamespace(BaseModel):
     """A namespace of Socket.IO, `name` with its slash.
 
     Its rooms are the channels of the namespace `channel_namespace`; without one a room is the channel of its name.
+    Sockets recover where that namespace is ordered.
     `client_events`: events with which clients join rooms and publish in them; all others are for the hook `rpc`.
     """
 

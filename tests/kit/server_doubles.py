@@ -23,6 +23,7 @@ from realtime_server.core.model.values import HistoryOptions
 from realtime_server.core.node import Node, NodeSettings
 from realtime_server.core.ports.backend import Backend
 from realtime_server.core.ports.backplane import Broker, RevocationStore
+from realtime_server.core.ports.session_store import SessionStore
 from realtime_server.core.sessions.session import Session
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
 
@@ -34,6 +35,8 @@ NAMESPACES = Namespaces(
                                 publish=Access.SUBSCRIBERS)),
         ("open", ChannelOptions(publish=Access.ANYONE)),
         ("news", ChannelOptions()),
+        ("rooms", ChannelOptions(history=HistoryOptions(10, 60.0), recovery=True, ordered=True,
+                                 publish=Access.SUBSCRIBERS)),
     ]
 )  # fmt: skip
 
@@ -112,6 +115,7 @@ def make_node(
     clock: Clock | None = None,
     wall_clock: Clock | None = None,
     revocations: RevocationStore | None = None,
+    sessions: SessionStore | None = None,
 ) -> Node:
     """Return a node with few channels per connection and manual clocks."""
     settings = NodeSettings(
@@ -135,6 +139,7 @@ def make_node(
         TokenVerifier(lambda: [TokenKey("HS256", secret) for secret in secrets], revocations=Revocations(wall_clock)),
         backend,
         revocations=revocations or MemoryRevocations(most=MAX_REVOCATIONS, page_size=100, wall_clock=wall_clock),
+        sessions=sessions,
         clock=clock,
         wall_clock=wall_clock,
     )

@@ -47,6 +47,8 @@ class SocketRecord:
 
     ids: list[str] = field(default_factory=list)
     """Ids, one for each connect."""
+    recovered: list[bool] = field(default_factory=list)
+    """Whether it had recovered, for each connect; python-socketio never does."""
     ends: list[str] = field(default_factory=list)
     """Reasons of its disconnects."""
     refused: list[Refused] = field(default_factory=list)
@@ -165,6 +167,21 @@ class JavaScriptSocketIo:
         """See SocketIoClient."""
         await self._call("disconnect", socket)
 
+    async def cut(self) -> None:
+        """Close the transport, after which all sockets come back."""
+        await self._call("cut", 0)
+
+    async def claim(self, pid: str, offset: str, socket: int = 0) -> None:
+        """Have a socket ask for the state of another one when it connects next."""
+        await self._call("claim", socket, pid=pid, offset=offset)
+
+    async def claimed(self, socket: int = 0) -> tuple[str, str]:
+        """Return the private id and the offset with which a socket will ask for its state."""
+        found = await self._call("claimed", socket)
+        assert isinstance(found, list)
+        pid, offset = found
+        return str(pid), str(offset)
+
     async def _call(self, what: str, socket: int, **fields: JsonValue) -> JsonValue:
         assert self._process is not None
         assert self._process.stdin is not None
@@ -191,6 +208,7 @@ class JavaScriptSocketIo:
         match found["event"]:
             case "connect":
                 record.ids.append(text_at(found, "id"))
+                record.recovered.append(found["recovered"] is True)
             case "disconnect":
                 record.ends.append(text_at(found, "reason"))
             case "connect_error":
@@ -219,6 +237,7 @@ class PythonSocketIo:
     def _listen(self, namespace: str, record: SocketRecord) -> None:
         async def on_connect() -> None:
             record.ids.append(self._client.get_sid(namespace))
+            record.recovered.append(False)
 
         async def on_disconnect(reason: str) -> None:
             record.ends.append(reason)

@@ -59,7 +59,8 @@ class SocketNamespace(Model):
     """Name with its slash."""
     channel_namespace: NamespaceName | None = None
     """Channel namespace of its rooms, one of `spec.namespaces`: with `chat`, the room `lobby` is the channel
-    `chat:lobby`. When absent, the name of a room is that of its channel."""
+    `chat:lobby`. With `recovery: Ordered` of that namespace, sockets recover their rooms and the events that they
+    missed. When absent, the name of a room is that of its channel."""
     client_events: Annotated[tuple[Literal["Subscribe", "Publish"], ...], Field(max_length=2), SET] = (
         "Subscribe",
         "Publish",

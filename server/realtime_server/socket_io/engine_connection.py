@@ -91,6 +91,7 @@ class SocketView:
         if self._closed:
             return
         if is_final(code) and self.session is not None:
+            self.session.forget()
             self.session.say_end(code.code, code.reason)
             self._closed = True
         else:
@@ -373,10 +374,11 @@ class EngineConnection:
         assert view.session is not None
         view.session.connect(packet.data)
 
-    def _end_socket(self, session: Session) -> None:
+    def _end_socket(self, session: SocketSession) -> None:
         """Handle a client's end of a socket."""
         if not session.closed:
             self._context.node.counters.disconnects[codes.CONNECTION_CLOSED.code] += 1
+            session.forget()
             session.on_closed()
 
     def on_writable(self) -> None:

@@ -117,7 +117,7 @@ class EngineServer:
         self._context = EngineContext(
             node,
             {namespace.name: namespace for namespace in namespaces},
-            SocketHandlers(node.operations),
+            SocketHandlers(node.operations, node.settings.limits),
             framing,
             MessageRate(limits.messages_per_second, limits.message_burst),
             settings.heartbeat_interval,

@@ -10,15 +10,20 @@ from msgspec import Raw, Struct
 
 from realtime_server import codes
 from realtime_server.core.channels.join import Join, Wanted
+from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PLAIN
 from realtime_server.core.model.publication import as_json
 from realtime_server.core.node import Operations
+from realtime_server.core.operations.ordered_joins import OrderedJoins
 from realtime_server.core.operations.publishing import Publishing
 from realtime_server.core.ports.backend import Connecting
 from realtime_server.protocols.socket_io.attachments import Value, insert_attachments
 from realtime_server.protocols.socket_io.namespace_codec import MESSAGE, PLACEHOLDER
 from realtime_server.protocols.socket_io.packets import Packet, is_event
+from realtime_server.protocols.socket_io.positions import returning_in
+from realtime_server.socket_io.kept_rooms import KeptRooms
+from realtime_server.socket_io.returning_sockets import ReturningSockets
 from realtime_server.socket_io.socket_namespace import ClientEvent
 from realtime_server.socket_io.socket_session import QueuedEvent, SocketSession
 
@@ -49,8 +54,10 @@ _options = msgspec.json.Decoder(SubscribeOptions)
 class SocketHandlers:
     """Handlers for all sockets of a worker: implements socket_session's SocketHandlers."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, limits: NodeLimits) -> None:
         self._operations = operations
+        recovery = operations.recovery
+        self._returning = None if recovery is None else ReturningSockets(operations, recovery, limits)
 
     # CONNECT
 
@@ -79,11 +86,15 @@ class SocketHandlers:
             if joins is None or session.closed:
                 return
             session.welcome_client()
-            for join in joins:
-                join.complete()
+            if isinstance(joins, OrderedJoins):
+                joins.begin()
+            else:
+                for join in joins:
+                    join.complete()
+            session.keep()
             self._operations.on_connected(session)
 
-    async def _admit(self, session: SocketSession, auth: bytes) -> list[Join] | None:
+    async def _admit(self, session: SocketSession, auth: bytes) -> list[Join] | OrderedJoins | None:
         """Identify and admit a client, and prepare its rooms; None when it was disconnected meanwhile."""
         entry, subscriptions = self._operations.entry, self._operations.subscriptions
         token = _token_in(auth)
@@ -91,7 +102,8 @@ class SocketHandlers:
             raise DisconnectRequestedError(codes.INVALID_TOKEN)
         if entry.has_remote_keys and entry.lacks_key(token):
             await entry.fetch_key(token)
-        if entry.limits_connects and not entry.has_capacity(resumes=False):
+        resumes = session.namespace.recovers and returning_in(auth) is not None
+        if entry.limits_connects and not entry.has_capacity(resumes=resumes):
             raise CommandError(codes.TOO_MANY_REQUESTS)
         if entry.asks_backend(token):
             request = Connecting(session.caller(), auth, name="", version="", channels=())
@@ -103,6 +115,8 @@ class SocketHandlers:
         subscriptions.require_room(len(claims.channels))
         grants = claims.grants or {}
         wanted = {name: (Wanted(server_side=True), grants.get(name, PLAIN)) for name in claims.channels}
+        if self._returning is not None and session.namespace.recovers:
+            return await self._returning.join(session, auth, wanted)
         return await subscriptions.join_all(session, wanted, own=claims.channels)
 
     # events
@@ -127,6 +141,8 @@ class SocketHandlers:
             await self._subscribe(session, packet, event)
         elif packet.name == ClientEvent.UNSUBSCRIBE:
             session.drop_subscription(_room(session, packet.items()))
+            if session.kept is not None and not self._operations.immediate:
+                await session.kept.stored()
             session.acknowledge(packet.id, DONE)
         else:
             await _publish(self._operations.publishing, session, packet)
@@ -144,9 +160,33 @@ class SocketHandlers:
         join = await self._operations.subscriptions.subscribe(
             session, channel, Wanted(), data=bytes(options.data), token=options.token
         )
-        if join is not None:
+        if join is None:
+            return
+        if session.kept is None:
             session.acknowledge(packet.id, DONE)
             join.complete()
+        else:
+            await self._enter(session, join, session.kept, event)
+            session.acknowledge(packet.id, DONE)
+
+    async def _enter(self, session: SocketSession, join: Join, kept: KeptRooms, event: QueuedEvent) -> None:
+        """Begin a subscription in the order of the others, and have it survive this server before it is acknowledged.
+
+        Raises CommandError or BackplaneError.
+        """
+        joins = await self._operations.ordered.in_order(session, join)
+        if join.channel in event.revoked:
+            joins.abandon()
+            raise CommandError(codes.PERMISSION_DENIED)
+        if join.channel in session.subscriptions:  # by the server meanwhile
+            joins.abandon()
+            return
+        for channel, position in joins.begun.items():
+            kept.note_position(channel, position)
+        joins.begin()
+        if not self._operations.immediate and not await kept.stored() and not session.closed:
+            session.drop_subscription(join.channel)
+            raise BackplaneError("the rooms of the socket could not be stored")
 
     async def _call(self, session: SocketSession, packet: Packet) -> None:
         """Have the backend handle an event; its answer has the arguments of the acknowledgement."""

@@ -22,12 +22,14 @@ class SocketNamespace:
     """Namespace of Socket.IO, `name` with its slash.
 
     Its rooms are the channels of `channel_namespace`; without one ("") the name of a room is that of its channel.
+    `recovers`: sockets may come back to their rooms, because `channel_namespace` is ordered; its codec has it too.
     """
 
     name: str
     codec: NamespaceCodec
     channel_namespace: str = ""
     client_events: frozenset[ClientEvent] = frozenset(ClientEvent)
+    recovers: bool = False
 
     def channel_of(self, room: str) -> str:
         """Return the channel of a room."""

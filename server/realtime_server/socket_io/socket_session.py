@@ -17,12 +17,15 @@ from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.limits.limit import Limit
+from realtime_server.core.model.pushes import Push, SubscribePush
 from realtime_server.core.model.subscription import Subscription
+from realtime_server.core.model.values import StreamPosition
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.core.sessions.session import Session, SessionContext
 from realtime_server.core.tasks import has_failed, run_now
 from realtime_server.protocols.socket_io.packets import Packet, PacketType
+from realtime_server.socket_io.kept_rooms import KeptRooms
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 
 PAUSE_AT = 64
@@ -55,9 +58,12 @@ class SocketHandlers(Protocol):
 
 
 class SocketSession(Session):
-    """Session of one socket. Its heartbeat and its rate are those of the connection, which all its sockets share."""
+    """Session of one socket. Its heartbeat and its rate are those of the connection, which all its sockets share.
 
-    __slots__ = ("_handlers", "_queue", "_refused", "_task", "_waiting", "namespace")
+    `kept`: its state, from which it may go on elsewhere; None where the namespace does not recover.
+    """
+
+    __slots__ = ("_handlers", "_queue", "_refused", "_task", "_waiting", "kept", "namespace")
 
     def __init__(
         self,
@@ -70,6 +76,7 @@ class SocketSession(Session):
     ) -> None:
         super().__init__(context, connection, namespace.codec, client, transport)
         self.namespace = namespace
+        self.kept: KeptRooms | None = None
         self._handlers = handlers
         self._queue: deque[QueuedEvent] = deque()
         self._waiting = 0
@@ -153,8 +160,11 @@ class SocketSession(Session):
         self.acknowledge(number, msgspec.json.encode(document))
 
     def welcome_client(self) -> None:
-        """Tell the client that it is connected, with its id; events may follow."""
-        self._write_packet(PacketType.CONNECT, {"sid": self.client})
+        """Tell the client that it is connected, and its id, and its private one if it recovers; events may follow."""
+        kept = self.kept
+        self._write_packet(
+            PacketType.CONNECT, {"sid": self.client} if kept is None else {"sid": self.client, "pid": kept.pid}
+        )
         self.mark_welcome()
 
     def refuse(self, error: ErrorCode) -> None:
@@ -180,6 +190,39 @@ class SocketSession(Session):
 
     # subscriptions
 
+    def prepare_state(self, kept: KeptRooms) -> None:
+        """Set the state that is kept once the client is connected; before that."""
+        self.kept = kept
+
+    def keep(self) -> None:
+        """Have the state kept from now on, if the namespace recovers."""
+        if self.kept is not None and not self.closed:
+            self.kept.keep(lambda: self.disconnect(codes.STALE))
+
+    def push(self, channel: str, push: Push) -> None:
+        """See Session; what the server subscribes it to is kept too."""
+        if self.kept is not None and isinstance(push, SubscribePush):
+            self.kept.note_position(channel, StreamPosition(push.offset, push.epoch))
+        super().push(channel, push)
+
+    def begin_subscription(self, subscription: Subscription) -> bool:
+        """See Subscriber."""
+        begun = super().begin_subscription(subscription)
+        if begun and self.kept is not None:
+            self.kept.enter(subscription.channel)
+        return begun
+
+    def drop_subscription(self, channel: str) -> None:
+        """See Session."""
+        super().drop_subscription(channel)
+        if self.kept is not None:
+            self.kept.leave(channel)
+
+    def forget(self) -> None:
+        """Have the state removed: the socket does not come back."""
+        if self.kept is not None:
+            self.kept.forget()
+
     def revoke(self, channel: str) -> None:
         """See Session; also for events that wait."""
         for event in self._queue:
@@ -196,6 +239,8 @@ class SocketSession(Session):
     def on_closed(self, code: DisconnectCode = codes.CONNECTION_CLOSED) -> None:
         """See Session."""
         if not self.closed:
+            if self.kept is not None:
+                self.kept.release()  # before its rooms are left
             super().on_closed(code)
             self._queue.clear()
             if self._task is not None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from websockets.typing import Subprotocol
 
 from realtime_server.core.model.errors import AskFailedError, BackplaneError, TooManyAsksError
+from realtime_server.core.model.namespaces import DEFAULT
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.protocols.socket_io.engine_packets import encode_payload
@@ -58,7 +59,7 @@ class SocketIoProtocol:
         self._node = node
         self._path = settings.path
         self.server = EngineServer(
-            node, _namespaces(settings.namespaces), FRAMING, max_connections=settings.max_connections
+            node, _namespaces(node, settings.namespaces), FRAMING, max_connections=settings.max_connections
         )
 
     @property
@@ -98,9 +99,14 @@ class SocketIoProtocol:
         return self.server.open_websocket(connection, info)
 
 
-def _namespaces(settings: Iterable[NamespaceSettings]) -> Iterable[SocketNamespace]:
+def _namespaces(node: Node, settings: Iterable[NamespaceSettings]) -> Iterable[SocketNamespace]:
+    """Make the namespaces: sockets recover where their rooms are the channels of an ordered namespace."""
     for each in settings:
-        yield SocketNamespace(each.name, NamespaceCodec(each.name, FRAMING), each.channel_namespace, each.client_events)
+        rooms = each.channel_namespace
+        options = node.settings.namespaces.of("room" if rooms == DEFAULT else f"{rooms}:room") if rooms else None
+        recovers = node.operations.recovery is not None and options is not None and options.ordered
+        codec = NamespaceCodec(each.name, FRAMING, rooms if recovers else "")
+        yield SocketNamespace(each.name, codec, rooms, each.client_events, recovers)
 
 
 def _query_in(path: str) -> dict[str, str]:

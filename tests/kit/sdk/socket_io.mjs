@@ -5,8 +5,9 @@
 //
 // Options: url, transports, sockets (namespace, auth), more (options of the sockets besides). A call has id and do: emit
 // (socket, event, args; answered with the arguments of the acknowledgement, or with an error if there is none in time),
-// send (the same without an acknowledgement), transport (answered with its name), disconnect and connect (socket). Binary
-// data is {"base64": "..."}. It ends when stdin ends.
+// send (the same without an acknowledgement), transport (answered with its name), disconnect and connect (socket), cut
+// (close the transport), claimed (answered with the pid and the offset of a socket), claim (socket, pid, offset: set
+// them). Binary data is {"base64": "..."}. It ends when stdin ends.
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 
@@ -40,7 +41,7 @@ const sockets = options.sockets.map(({ namespace, auth }, socket) => {
     transports: options.transports, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options.more,
     auth: (give) => give(auth ?? {}),
   });
-  made.on('connect', () => write({ event: 'connect', socket, id: made.id }));
+  made.on('connect', () => write({ event: 'connect', socket, id: made.id, recovered: made.recovered === true }));
   made.on('disconnect', (reason) => write({ event: 'disconnect', socket, reason }));
   made.on('connect_error', (error) => write({ event: 'connect_error', socket, message: error.message, data: error.data ?? null }));
   made.onAny((name, ...args) => write({ event: 'event', socket, name, args: args.map(encoded) }));
@@ -54,6 +55,9 @@ const calls = {
       error ? reject(error) : resolve(answer.map(encoded)));
   }),
   transport: ({ socket }) => sockets[socket].io.engine.transport.name,
+  cut: () => void sockets[0].io.engine.close(),
+  claim: ({ socket, pid, offset }) => void Object.assign(sockets[socket], { _pid: pid, _lastOffset: offset }),
+  claimed: ({ socket }) => [sockets[socket]._pid ?? '', sockets[socket]._lastOffset ?? ''],
   connect: ({ socket }) => void sockets[socket].connect(),
   disconnect: ({ socket }) => void sockets[socket].disconnect(),
 };

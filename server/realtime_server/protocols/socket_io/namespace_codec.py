@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from realtime_server.core.model.publication import Content
+from realtime_server.core.model.namespaces import DEFAULT, namespace_of
+from realtime_server.core.model.publication import Content, OrderedContent
 from realtime_server.core.model.pushes import Push
 from realtime_server.protocols.socket_io.engine_packets import EnginePacket, EngineType, encode_text
 from realtime_server.protocols.socket_io.packets import Packet, PacketType, encode_packet, is_event
+from realtime_server.protocols.socket_io.positions import encode_position
 
 MESSAGE = "message"
 """Event of a publication that is none itself."""
@@ -35,26 +37,46 @@ class Framing:
 
 
 class NamespaceCodec:
-    """Codec for all sockets of a namespace: implements core's Codec. The engine pings, for all sockets together."""
+    """Codec for all sockets of a namespace: implements core's Codec. The engine pings, for all sockets together.
+
+    `ordered`: the namespace of channels whose publications have the position from which a socket recovers, "" for none.
+    There, each event has one more argument, the last: its position, null without one. Clients take a string for one.
+    """
 
     binary = False
     native_pings = False
     unidirectional = False
 
-    def __init__(self, namespace: str, framing: Framing) -> None:
+    def __init__(self, namespace: str, framing: Framing, ordered: str = "") -> None:
         self.namespace = namespace
+        self._ordered = ordered
         self._framing = framing
         self._event = b"4" + encode_packet(Packet(PacketType.EVENT, namespace))
-        binary = Packet(PacketType.EVENT, namespace, data=encode_message(PLACEHOLDER), attachments=(b"",))
-        self._announcement = framing.text(b"4" + encode_packet(binary))
+        self._binary_event = b"4" + encode_packet(Packet(PacketType.EVENT, namespace, attachments=(b"",)))
+        self._binary_message = encode_message(PLACEHOLDER)
+        self._announcement = framing.text(self._binary_event + self._binary_message)
 
     def publication(self, channel: str, content: Content, offset: int) -> bytes:
         """Encode a publication as an event: data that is one, or else the event `message` with the data."""
-        del channel, offset
+        del offset
         data = content.data
         if content.binary:
-            return self._announcement + self._framing.binary(data)
-        return self._framing.text(self._event + (data if is_event(data) else encode_message(data)))
+            announcement = self._announcement
+            if self._ordered:
+                event = self._with_position(channel, content, self._binary_message)
+                announcement = self._framing.text(self._binary_event + event)
+            return announcement + self._framing.binary(data)
+        event = data if is_event(data) else encode_message(data)
+        if self._ordered:
+            event = self._with_position(channel, content, event)
+        return self._framing.text(self._event + event)
+
+    def _with_position(self, channel: str, content: Content, event: bytes) -> bytes:
+        """Return the event with its position as the last argument."""
+        position = b"null"
+        if isinstance(content, OrderedContent) and (namespace_of(channel) or DEFAULT) == self._ordered:
+            position = b'"%b"' % encode_position(content.sequence).encode()
+        return event.rstrip()[:-1] + b"," + position + b"]"
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
         """See Encoder; no client of this protocol asks for deltas."""

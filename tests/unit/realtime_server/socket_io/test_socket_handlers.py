@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from realtime_server import codes
+from realtime_server.backplane.memory import MemoryBroker
+from realtime_server.backplane.memory_sessions import MemorySessionStore
 from realtime_server.codes import ErrorCode
 from realtime_server.core.auth.claims import Claims
-from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
+from realtime_server.core.channels.join import Join
+from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
+from realtime_server.core.model.session_state import SessionState
+from realtime_server.core.operations.ordered_joins import OrderedJoins
 from realtime_server.core.ports.api import Message
 from realtime_server.core.ports.backend import Connected, Disconnected, Hook
+from realtime_server.core.ports.session_store import Kept
 from realtime_server.core.server_api import ServerApi
+from realtime_server.core.sessions.session import Session
 from tests.kit.server_doubles import SECRET, connected, send
 from tests.kit.tokens import connection_token, subscription_token
 from tests.unit.realtime_server.socket_io.world import World, settle
 
 TOKEN = connection_token(SECRET, "ann", channels=["chat:a", "news:b"])
+TOKEN_WITHOUT_ROOMS = connection_token(SECRET, "ann")
 DONE = "[{}]"
 
 
@@ -296,3 +306,92 @@ async def test_the_backend_may_disconnect() -> None:
     assert await client.ask('42/chat,["x"]') == ["41/chat,"]
     assert client.closed_by is None
     assert len(world.node.sessions) == 1
+
+
+class GatedStore(MemorySessionStore):
+    """Store of states whose writes wait at a gate, or fail."""
+
+    def __init__(self) -> None:
+        super().__init__(most=10)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.is_away = False
+
+    async def put(self, ident: str, owner: str, state: SessionState, ttl_seconds: float, *, first: bool) -> Kept:
+        """See SessionStore."""
+        await self.gate.wait()
+        if self.is_away:
+            raise BackplaneError("away")
+        return await super().put(ident, owner, state, ttl_seconds, first=first)
+
+
+async def test_a_join_is_acknowledged_when_a_killed_server_would_leave_it() -> None:
+    """Or else the client would recover without the room; events of the room come already. So it is with leaving."""
+    store = GatedStore()
+    world = World(Hook.SUBSCRIBE, answers=[None], states=store, broker=MemoryBroker(ordered=["rooms"]))
+    await world.node.start()
+    client = world.open()
+    await client.ask(f'40/rooms,{{"token":"{TOKEN_WITHOUT_ROOMS}"}}')
+    store.gate.clear()
+    assert await client.ask('42/rooms,1["subscribe","a"]') == []
+    await ServerApi(world.node).publish("rooms:a", Message(b'["hi"]'))
+    await settle()
+    assert len(client.take()) == 1
+    store.gate.set()
+    await settle()
+    assert client.take() == ["43/rooms,1[{}]"]
+    store.gate.clear()
+    assert await client.ask('42/rooms,2["unsubscribe","a"]') == []
+    store.gate.set()
+    await settle()
+    assert client.take() == ["43/rooms,2[{}]"]
+    await world.node.stop()
+
+
+async def test_a_join_that_cannot_be_stored_is_refused() -> None:
+    """Nothing is left of it."""
+    store = GatedStore()
+    world = World(Hook.SUBSCRIBE, answers=[None], states=store, broker=MemoryBroker(ordered=["rooms"]))
+    client = world.open()
+    await client.ask(f'40/rooms,{{"token":"{TOKEN_WITHOUT_ROOMS}"}}')
+    store.is_away = True
+    assert await client.ask('42/rooms,1["subscribe","a"]') == [error(1, codes.INTERNAL).replace("43", "43/rooms,", 1)]
+    [session] = world.node.sessions
+    assert not session.subscriptions
+    assert not session.closed
+
+
+async def test_a_room_that_is_revoked_while_it_is_joined_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the last moment, in which the channels of the namespace are brought in step."""
+    world = World(Hook.SUBSCRIBE, answers=[None], broker=MemoryBroker(ordered=["rooms"]))
+    client = world.open()
+    await client.ask(f'40/rooms,{{"token":"{TOKEN_WITHOUT_ROOMS}"}}')
+    [session] = world.node.sessions
+    in_order = world.node.operations.ordered.in_order
+
+    async def revoke_meanwhile(asking: Session, join: Join) -> OrderedJoins:
+        asking.revoke("rooms:a")
+        return await in_order(asking, join)
+
+    monkeypatch.setattr(world.node.operations.ordered, "in_order", revoke_meanwhile)
+    refused = error(1, codes.PERMISSION_DENIED).replace("43", "43/rooms,", 1)
+    assert await client.ask('42/rooms,1["subscribe","a"]') == [refused]
+    assert not session.subscriptions
+
+
+async def test_clients_that_come_back_are_preferred() -> None:
+    """Where the rate of connects is limited, and in namespaces that recover."""
+    world = World(connects_per_second=1)
+    asked: list[bool] = []
+    has_capacity = world.node.operations.entry.has_capacity
+
+    def record(*, resumes: bool) -> bool:
+        asked.append(resumes)
+        return has_capacity(resumes=resumes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.node.operations.entry, "has_capacity", record)
+        again = f'{{"pid":"{"0" * 32}","offset":"a-1"}}'
+        for connect in (f"40/rooms,{again}", f"40/chat,{again}", "40/more,{}"):
+            await world.open().ask(connect)
+    assert asked == [True, False, False]

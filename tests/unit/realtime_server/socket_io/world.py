@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from realtime_server.backplane.memory import MemoryBroker
+from realtime_server.backplane.memory_sessions import MemorySessionStore
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
@@ -59,6 +60,12 @@ class AskedBackend(NoBackend):
         """See Backend."""
         answer = await self._answer(request.data)
         assert answer is None or isinstance(answer, Connected)
+        return answer
+
+    async def subscribe(self, caller: Caller, channel: str, data: bytes, token: str) -> Grant | None:
+        """See Backend."""
+        answer = await self._answer(caller.user, channel, data, token)
+        assert answer is None or isinstance(answer, Grant)
         return answer
 
     async def publish(self, caller: Caller, channel: str, data: bytes) -> Published | None:
@@ -133,7 +140,11 @@ class Client:
 
 
 class World:
-    """Node with namespaces: `/` whose rooms are channels, `/chat` with rooms of `chat`, `/own` without own events."""
+    """Node with namespaces: `/` whose rooms are channels, `/chat` with rooms of `chat`, `/own` without own events.
+
+    In `/rooms` and `/more`, with rooms of `rooms`, sockets recover, also at another node with the same broker and
+    `states`.
+    """
 
     def __init__(
         self,
@@ -146,6 +157,7 @@ class World:
         connects_per_second: float = 0,
         broker: MemoryBroker | None = None,
         clock: Clock | None = None,
+        states: MemorySessionStore | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.backend = AskedBackend(frozenset(hooks), deque(answers))
@@ -157,6 +169,7 @@ class World:
             anonymous=anonymous,
             channels=channels,
             connects_per_second=connects_per_second,
+            sessions=states or MemorySessionStore(most=100, clock=self.clock),
         )
         own: frozenset[ClientEvent] = frozenset()
         self.server = EngineServer(
@@ -165,6 +178,10 @@ class World:
                 SocketNamespace("/", NamespaceCodec("/", FRAMING)),
                 SocketNamespace("/chat", NamespaceCodec("/chat", FRAMING), "chat"),
                 SocketNamespace("/own", NamespaceCodec("/own", FRAMING), "open", own),
+                *(
+                    SocketNamespace(name, NamespaceCodec(name, FRAMING, "rooms"), "rooms", recovers=True)
+                    for name in ("/rooms", "/more")
+                ),
             ),
             FRAMING,
             max_connections=max_connections,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_server.core.model.publication import Content
+from realtime_server.core.model.publication import Content, OrderedContent
 from realtime_server.core.model.pushes import UnsubscribePush
+from realtime_server.core.model.values import SequencePosition
 from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
 from realtime_server.protocols.socket_io.packets import Packet, PacketType
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 
 CODEC = NamespaceCodec("/chat", Framing(frame_text, frame_binary, split_frames))
 ROOT = NamespaceCodec("/", Framing(frame_text, frame_binary, split_frames))
+RECOVERS = NamespaceCodec("/rooms", Framing(frame_text, frame_binary, split_frames), "rooms")
+POSITION = SequencePosition(7, "ab")
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,37 @@ def test_packets_of_a_socket_are_framed() -> None:
 
 def test_clients_are_not_told_of_their_rooms() -> None:
     assert CODEC.push("chat:a", UnsubscribePush(2000, "unsubscribed")) == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "event"),
+    [
+        ('["hi"]', '["hi","ab-7"]'),
+        ('["hi",1]  ', '["hi",1,"ab-7"]'),
+        ('{"a":1}', '["message",{"a":1},"ab-7"]'),
+        ('["connect"]', '["message",["connect"],"ab-7"]'),
+    ],
+)
+def test_an_event_ends_with_its_position_where_sockets_recover(data: str, event: str) -> None:
+    content = OrderedContent(data.encode(), sequence=POSITION)
+    for channel in ("rooms:a", "$rooms:a"):
+        assert RECOVERS.publication(channel, content, 1) == frame_text(f"42/rooms,{event}".encode())
+
+
+def test_a_binary_event_has_its_position_too() -> None:
+    content = OrderedContent(b"\xff", binary=True, sequence=POSITION)
+    text = frame_text(b'451-/rooms,["message",{"_placeholder":true,"num":0},"ab-7"]')
+    assert RECOVERS.publication("rooms:a", content, 1) == text + frame_binary(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("channel", "content"),
+    [
+        ("rooms:a", Content(b'["hi","you"]')),
+        ("other:a", OrderedContent(b'["hi","you"]', sequence=POSITION)),
+        ("a", OrderedContent(b'["hi","you"]', sequence=POSITION)),
+    ],
+)
+def test_a_client_takes_no_string_for_a_position_that_is_none(channel: str, content: Content) -> None:
+    """Neither without history, nor in a room of another namespace: an argument of its own is the last one."""
+    assert RECOVERS.publication(channel, content, 0) == frame_text(b'42/rooms,["hi","you",null]')
