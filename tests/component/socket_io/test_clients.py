@@ -41,7 +41,9 @@ async def test_events_rooms_and_binary_data(server: ServerProcess, sdk: Sdk) -> 
         await chat.got(("message", [b"\x00\xff"]))
         async with server.api() as api:
             await api.publish(f"chat:{room}", ["from", "the", "API"])
-        await chat.got(("from", ["the", "API"]))
+            await chat.got(("from", ["the", "API"]))
+            await api.call("send", client=chat.ids[0], data=["only", "you"])
+            await chat.got(("only", ["you"]))
         assert await client.emit("nobody", 1) == [{"error": {"code": 108, "message": "not available"}}]
         assert await client.emit("unsubscribe", room) == [{}]
         assert await client.emit("publish", room, "x") == [{"error": {"code": 103, "message": "permission denied"}}]

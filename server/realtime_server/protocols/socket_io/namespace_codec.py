@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from realtime_server.core.model.namespaces import DEFAULT, namespace_of
 from realtime_server.core.model.publication import Content, OrderedContent
-from realtime_server.core.model.pushes import Push
+from realtime_server.core.model.pushes import MessagePush, Push
 from realtime_server.protocols.socket_io.engine_packets import EnginePacket, EngineType, encode_text
 from realtime_server.protocols.socket_io.packets import Packet, PacketType, encode_packet, is_event
 from realtime_server.protocols.socket_io.positions import encode_position
@@ -84,8 +84,9 @@ class NamespaceCodec:
         return self.publication(channel, content, offset)
 
     def push(self, channel: str, push: Push) -> bytes:
-        """Return nothing: the protocol does not tell clients of their rooms, nor of others in them."""
-        del channel, push
+        """Encode a message of the backend as a publication; clients are not told of rooms, nor of others in them."""
+        if isinstance(push, MessagePush):
+            return self.publication(channel, Content(push.data, binary=push.binary), 0)
         return b""
 
     def ping(self) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from realtime_server.core.model.publication import Content, OrderedContent
-from realtime_server.core.model.pushes import UnsubscribePush
+from realtime_server.core.model.pushes import MessagePush, UnsubscribePush
 from realtime_server.core.model.values import SequencePosition
 from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
 from realtime_server.protocols.socket_io.packets import Packet, PacketType
@@ -52,6 +52,22 @@ def test_packets_of_a_socket_are_framed() -> None:
     packet = Packet(PacketType.ACK, "/chat", 3, b'[{"_placeholder":true,"num":0}]', (b"x",))
     assert CODEC.packet(packet) == frame_text(b'461-/chat,3[{"_placeholder":true,"num":0}]') + frame_binary(b"x")
     assert CODEC.ping() == frame_text(b"2")
+
+
+@pytest.mark.parametrize(
+    ("push", "frames"),
+    [
+        (MessagePush(b'["greet",1]'), frame_text(b'42/rooms,["greet",1,null]')),
+        (MessagePush(b'"a"'), frame_text(b'42/rooms,["message","a",null]')),
+        (
+            MessagePush(b"\xff", binary=True),
+            frame_text(b'451-/rooms,["message",{"_placeholder":true,"num":0},null]') + frame_binary(b"\xff"),
+        ),
+    ],
+)
+def test_a_message_of_the_backend_is_an_event(push: MessagePush, frames: bytes) -> None:
+    """As a publication without a position."""
+    assert RECOVERS.push("", push) == frames
 
 
 def test_clients_are_not_told_of_their_rooms() -> None:
