@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 case "${1:-}" in
   test) wanted=(redis-server:redis-server node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver cc:gcc
-    ip:iproute2 iptables:iptables promtool:prometheus prometheus-redis-exporter:prometheus-redis-exporter) ;;
+    ip:iproute2 iptables:iptables curl:curl promtool:prometheus prometheus-redis-exporter:prometheus-redis-exporter) ;;
   cluster) wanted=(containerd:containerd runc:runc buildah:buildah mmdebstrap:mmdebstrap etcd:etcd-server iptables:iptables
     nft:nftables ipset:ipset ip:iproute2 conntrack:conntrack openssl:openssl curl:curl gcc:gcc
     /usr/lib/cni/bridge:containernetworking-plugins haproxy:haproxy caddy:caddy) ;;

@@ -26,8 +26,8 @@ SUITE = "trixie"
 PYTHON = "3.13.5"
 """Version of Python in the suite."""
 PACKAGES = (
-    "ca-certificates", "chromium", "chromium-driver", "gcc", "iproute2", "iptables", "libc6-dev", "make", "nodejs",
-    "prometheus", "prometheus-redis-exporter", "python3-dev", "python3-venv", "redis-server",
+    "ca-certificates", "chromium", "chromium-driver", "curl", "gcc", "iproute2", "iptables", "libc6-dev", "make",
+    "nodejs", "prometheus", "prometheus-redis-exporter", "python3-dev", "python3-venv", "redis-server",
 )  # fmt: skip
 """Packages that hack/setup-system.sh installs for tests, and that a minimal Debian lacks besides."""
 LOCK = REPOSITORY / "requirements" / "dev.txt"
