@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.limits.limit import Limit
-from realtime_server.core.limits.rates import MessageRate
+from realtime_server.core.limits.rates import PACE_SECONDS, MessageRate
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
@@ -39,8 +39,6 @@ UPGRADE_SECONDS = 10.0
 """Time limit of an upgrade, the reference's `upgradeTimeout`."""
 FORWARDED_BYTES = 256
 """Size of the answer to a forwarded request besides its body."""
-PACE_SECONDS = 0.05
-"""Minimum delay of a client that exceeds its rate."""
 _PING = EnginePacket(EngineType.PING)
 _CODES = {
     EngineEnd.PARSE_ERROR: codes.BAD_REQUEST_DISCONNECT,

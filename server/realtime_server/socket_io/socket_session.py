@@ -1,15 +1,10 @@
-"""Session of one socket: a client's connection to one namespace, with its own claims and rooms.
-
-Events are handled in their order. While one waits for the backend or the backplane, others wait in a bounded queue.
-"""
+"""Session of one socket: a client's connection to one namespace, with its own claims and rooms."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
@@ -22,15 +17,11 @@ from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import StreamPosition
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
-from realtime_server.core.sessions.session import Session, SessionContext
-from realtime_server.core.tasks import has_failed, run_now
+from realtime_server.core.sessions.queueing_session import QueueingSession
+from realtime_server.core.sessions.session import SessionContext
 from realtime_server.protocols.socket_io.packets import Packet, PacketType
 from realtime_server.socket_io.kept_rooms import KeptRooms
 from realtime_server.socket_io.socket_namespace import SocketNamespace
-
-PAUSE_AT = 64
-"""Number of queued events at which reading from the client pauses until the queue is empty."""
-Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
 
 
 class QueuedEvent:
@@ -57,13 +48,13 @@ class SocketHandlers(Protocol):
         """Handle an event, and acknowledge it if the client asks for that."""
 
 
-class SocketSession(Session):
+class SocketSession(QueueingSession[QueuedEvent]):
     """Session of one socket. Its heartbeat and its rate are those of the connection, which all its sockets share.
 
     `kept`: its state, from which it may go on elsewhere; None where the namespace does not recover.
     """
 
-    __slots__ = ("_handlers", "_queue", "_refused", "_task", "_waiting", "kept", "namespace")
+    __slots__ = ("_auth", "_handlers", "_refused", "kept", "namespace")
 
     def __init__(
         self,
@@ -78,40 +69,33 @@ class SocketSession(Session):
         self.namespace = namespace
         self.kept: KeptRooms | None = None
         self._handlers = handlers
-        self._queue: deque[QueuedEvent] = deque()
-        self._waiting = 0
         self._refused = False
-        self._task: asyncio.Task[None] | None = None
+        self._auth: bytes | None = None
+        """Data of a CONNECT that is to be handled first."""
 
     # what the client sends
 
     def connect(self, auth: bytes) -> None:
         """Handle CONNECT with this data. Call it once, first."""
-        self._run(lambda: self._handlers.connect(self, auth), now=self._handlers.connects_now(auth))
+        if self._handlers.connects_now(auth):
+            self._run_now(self._handlers.connect(self, auth))
+        else:
+            self._auth = auth
+            self._start_worker()
 
     def on_event(self, packet: Packet, size: int) -> None:
         """Handle an event of `size` bytes; call it after `mark_welcome`. Never raises."""
-        limits = self._context.limits
         if self.closed:
             return
-        if size > limits.message_bytes:
+        if size > self._context.limits.message_bytes:
             self._context.counters.limits[Limit.MESSAGE_BYTES] += 1
             self.fail(packet.id, codes.LIMIT_EXCEEDED)
             return
         event = QueuedEvent(packet, size)
-        if self._task is None and self._context.immediate:
-            self._run(lambda: self._handlers.handle(self, event), now=True)
-            return
-        self._waiting += size
-        if len(self._queue) >= limits.waiting_commands or self._waiting > limits.waiting_bytes:
-            self._context.counters.limits[Limit.WAITING_COMMANDS] += 1
-            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
-            return
-        self._queue.append(event)
-        if len(self._queue) >= PAUSE_AT or self._waiting > limits.waiting_bytes // 4:
-            self._pause(self._context.clock())
-        if self._task is None:
-            self._run(self._work, now=False)
+        if self._queue is None and self._context.immediate:
+            self._run_now(self._handlers.handle(self, event))
+        else:
+            self._enqueue(event, self._context.clock())
 
     def on_text(self, payload: bytes, now: float) -> None:
         """See Session; never called: the connection decodes messages, and passes on packets."""
@@ -122,17 +106,24 @@ class SocketSession(Session):
     def on_control(self, now: float) -> None:
         """See `on_text`."""
 
+    async def _process(self, queue: deque[QueuedEvent]) -> None:
+        """See QueueingSession; handles CONNECT before."""
+        auth, self._auth = self._auth, None
+        if auth is not None:
+            await self._handlers.connect(self, auth)
+        while queue and not self.closed:
+            await self._handlers.handle(self, queue[0])
+            self._remove_first(queue)
+
+    def _charge(self, now: float) -> None:
+        """See Session: the connection counts the messages of all its sockets."""
+
     # who the client is
 
     @property
     def begun(self) -> bool:
         """See Session: it is opened by CONNECT."""
         return not self._refused
-
-    @property
-    def busy(self) -> bool:
-        """See Session."""
-        return bool(self._queue) or super().busy
 
     def admit(self, claims: Claims, ping_at: float) -> None:
         """See Session; the connection pings."""
@@ -225,7 +216,7 @@ class SocketSession(Session):
 
     def revoke(self, channel: str) -> None:
         """See Session; also for events that wait."""
-        for event in self._queue:
+        for event in self._queue or ():
             event.revoked.add(channel)
         super().revoke(channel)
 
@@ -238,42 +229,6 @@ class SocketSession(Session):
 
     def on_closed(self, code: DisconnectCode = codes.CONNECTION_CLOSED) -> None:
         """See Session."""
-        if not self.closed:
-            if self.kept is not None:
-                self.kept.release()  # before its rooms are left
-            super().on_closed(code)
-            self._queue.clear()
-            if self._task is not None:
-                self._task.cancel()
-
-    def _run(self, work: Work, *, now: bool) -> None:
-        """Run `work` within this call if it never waits (`now`), else in a task; a failure ends the connection."""
-        loop = asyncio.get_running_loop()
-        if not now:
-            self._task = loop.create_task(work(), name=f"socket-{self.client}")
-            self._task.add_done_callback(self._on_done)
-            return
-        try:
-            run_now(work())
-        except Exception as error:  # noqa: BLE001 - as in a task: reported, and the client comes back
-            loop.call_exception_handler({"message": f"socket-{self.client} failed", "exception": error})
-            self.disconnect(codes.SERVER_ERROR)
-
-    async def _work(self) -> None:
-        """Handle the queued events one after the other."""
-        while self._queue and not self.closed:
-            event = self._queue[0]
-            await self._handlers.handle(self, event)
-            if self._queue:
-                self._queue.popleft()
-                self._waiting -= event.size
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        if has_failed(task):
-            self.disconnect(codes.SERVER_ERROR)
-        if self._queue:  # an event that came after the last one was handled
-            self._run(self._work, now=False)
-        else:
-            self._waiting = 0
-            self._resume()
+        if not self.closed and self.kept is not None:
+            self.kept.release()  # before its rooms are left
+        super().on_closed(code)

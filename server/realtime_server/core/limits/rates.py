@@ -14,6 +14,8 @@ RESERVED = 0.25
 """Fraction of a second's connects that is reserved for resuming clients, whose users notice a delay."""
 MAX_PAUSE_SECONDS = 1.0
 """Maximum time whose share of connections is made up for after a busy event loop."""
+PACE_SECONDS = 0.05
+"""Minimum delay of a client that exceeds its rate, so that several of its messages are processed at once."""
 
 
 class TokenBucket:

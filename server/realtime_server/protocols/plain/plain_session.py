@@ -1,12 +1,10 @@
 """Session of a plain client: it is let in by its request, and every message of it selects an action.
 
-Messages are handled one after the other, so that replies have their order. What needs no waiting is done at once, all
-else waits in a bounded queue that one task per busy session processes, while reading from the client pauses.
+Messages are handled one after the other, so that replies have their order.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +26,8 @@ from realtime_server.core.node import Operations
 from realtime_server.core.ports.backend import Connecting, Disconnected, TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.core.ports.route_hooks import Opened, RouteHooks, RouteMessage
-from realtime_server.core.sessions.session import Session, SessionContext
-from realtime_server.core.tasks import has_failed, run_now
+from realtime_server.core.sessions.queueing_session import QueueingSession
+from realtime_server.core.sessions.session import SessionContext
 from realtime_server.protocols.plain import route as closing
 from realtime_server.protocols.plain.codec import PlainCodec
 from realtime_server.protocols.plain.epochs import Epochs
@@ -38,10 +36,6 @@ from realtime_server.protocols.plain.route import PublishAction, Route
 from realtime_server.protocols.plain.selection import CONNECT, DEFAULT, DISCONNECT, Selected
 from realtime_server.protocols.plain.template import ChannelTemplate, PlaceholderError
 
-PAUSE_AT = 16
-"""Number of queued messages at which reading from the client pauses until the queue is empty."""
-PACE_SECONDS = 0.05
-"""Minimum delay of a client that exceeds its rate, so that several of its messages are handled at once."""
 MOVES = frozenset({codes.SHUTDOWN, codes.FORCE_RECONNECT})
 """Codes with which connections are moved to other servers."""
 
@@ -65,13 +59,18 @@ class _Message(NamedTuple):
     payload: bytes
     selected: Selected
 
+    @property
+    def size(self) -> int:
+        return len(self.payload)
 
-class PlainSession(Session):
+
+class PlainSession(QueueingSession[_Message]):
     """Session of one client on a route. Call `begin` once, after the construction."""
 
-    __slots__ = ("_entering", "_opened", "_position", "_queue", "_request", "_service", "_targets", "_task", "_waiting")
+    __slots__ = ("_entering", "_opened", "_position", "_request", "_service", "_targets")
 
     codec: PlainCodec
+    pause_at = 16
 
     def __init__(
         self,
@@ -90,9 +89,6 @@ class PlainSession(Session):
         self._position = position
         self._targets: dict[str, tuple[str, bool]] = {}
         """Channels that messages are published to, and whether they are granted, by action."""
-        self._queue: deque[_Message] | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._waiting = 0
         self._entering = True
         self._opened = False
         """True when the backend has to be told the end of the connection."""
@@ -106,7 +102,7 @@ class PlainSession(Session):
         if entry.limits_connects and not entry.has_capacity(resumes=self._position is not None):
             self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
         elif self._service.operations.immediate and not entry.has_remote_keys:
-            run_now(self._enter_or_leave(self._request))
+            self._run_now(self._enter_or_leave(self._request))
         else:
             self._start_worker()
 
@@ -223,11 +219,6 @@ class PlainSession(Session):
 
     # what the client sends
 
-    @property
-    def busy(self) -> bool:
-        """See Session."""
-        return bool(self._queue) or super().busy
-
     def on_text(self, payload: bytes, now: float) -> None:
         """See Session."""
         if self._service.route.binary:
@@ -242,14 +233,6 @@ class PlainSession(Session):
         else:
             self._take(payload, now)
 
-    def on_control(self, now: float) -> None:
-        """See Session."""
-        if not self.closed:
-            self._charge(now)
-            if self._used_until > now:
-                self._pause(now)
-                self._start_worker()
-
     def _take(self, payload: bytes, now: float) -> None:
         if self.closed:
             return
@@ -262,61 +245,20 @@ class PlainSession(Session):
         at_once = self._queue is None and self._used_until <= now and self._service.operations.immediate
         if at_once and not self._entering:
             self._charge(now)
-            run_now(self._handle_or_fail(message))
+            self._run_now(self._handle_or_fail(message))
         else:
             self._enqueue(message, now)
 
-    def _enqueue(self, message: _Message, now: float) -> None:
-        """Queue a message; disconnect a client whose queue exceeds its bounds although reading is paused."""
-        limits = self._context.limits
-        queue = self._start_worker()
-        self._waiting += len(message.payload)
-        if len(queue) >= limits.waiting_commands or self._waiting > limits.waiting_bytes:
-            self._context.counters.limits[Limit.WAITING_COMMANDS] += 1
-            self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
-            return
-        queue.append(message)
-        if self._used_until > now or len(queue) >= PAUSE_AT or self._waiting > limits.waiting_bytes // 4:
-            self._pause(now)
-
-    def _start_worker(self) -> deque[_Message]:
-        """Start the task that lets the client in and handles the queue unless it runs, and return the queue."""
-        if self._queue is None:
-            self._queue = deque()
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._work(), name=f"session-{self.client}")
-            self._task.add_done_callback(self._on_task_done)
-        return self._queue
-
-    async def _work(self) -> None:
-        queue = self._queue
-        assert queue is not None
-        try:
-            if self._request is not None:
-                await self._enter_or_leave(self._request)
-            while not self.closed:
-                await self._wait_for_rate()
-                if not queue:
-                    return
-                message = queue[0]
-                await self._handle_or_fail(message)
-                self._charge(self._context.clock())
-                queue.popleft()
-                self._waiting -= len(message.payload)
-        finally:
-            self._task = None
-            self._queue = None
-            self._waiting = 0
-            self._resume()
-
-    async def _wait_for_rate(self) -> None:
-        ahead = self._used_until - self._context.clock()
-        if ahead > 0:
-            await asyncio.sleep(max(ahead, PACE_SECONDS))
-
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        if has_failed(task):
-            self.disconnect(codes.SERVER_ERROR)
+    async def _process(self, queue: deque[_Message]) -> None:
+        """See QueueingSession; lets the client in before."""
+        if self._request is not None:
+            await self._enter_or_leave(self._request)
+        while not self.closed:
+            await self._wait_for_rate()
+            if not queue:
+                return
+            await self._handle_or_fail(queue[0])
+            self._remove_first(queue)
 
     # what it does
 
@@ -390,8 +332,6 @@ class PlainSession(Session):
             event = Disconnected(self.client, self.user, code.code, code.reason, seconds)
             self._service.hooks.disconnected(self._service.route.name, self.caller(), event)
         super().on_closed(code)
-        if self._task is not None:
-            self._task.cancel()
 
     def _write(self, frames: bytes) -> None:
         if frames:

@@ -15,7 +15,7 @@ from realtime_server.core.model.grant import PLAIN
 from realtime_server.core.ports.api import Connections, Message
 from realtime_server.core.ports.backend import Connected, Hook
 from realtime_server.core.server_api import ServerApi
-from realtime_server.socket_io.socket_session import PAUSE_AT
+from realtime_server.socket_io.socket_session import SocketSession
 from tests.kit.server_doubles import SECRET
 from tests.kit.tokens import connection_token
 from tests.unit.realtime_server.socket_io.world import World, settle
@@ -25,7 +25,7 @@ TOKEN = connection_token(SECRET, "ann")
 
 async def test_events_are_handled_in_their_order() -> None:
     """One that waits for the backend delays those after it; reading pauses when many wait."""
-    count = PAUSE_AT + 2
+    count = SocketSession.pause_at + 2
     world = World(Hook.RPC, answers=[b"%d" % number for number in range(count)])
     client = world.open()
     await client.connect()

@@ -13,7 +13,7 @@ import pytest
 import realtime_server
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode
-from realtime_server.core.commands.command_session import PAUSE_AT
+from realtime_server.core.commands.command_session import CommandSession
 from realtime_server.core.limits.limit import Limit
 from realtime_server.core.model.channel_options import Access, ChannelOptions, SubscribePermission
 from realtime_server.core.model.namespaces import Namespaces
@@ -294,9 +294,9 @@ async def test_commands_that_wait_are_limited() -> None:
     commands = [
         {"id": n, "subscribe": {"channel": f"open:{n}"}} for n in range(node.settings.limits.waiting_commands + 1)
     ]
-    send(session, *commands[2 : PAUSE_AT + 1])
+    send(session, *commands[2 : CommandSession.pause_at + 1])
     assert not connection.is_paused()
-    send(session, commands[PAUSE_AT + 1])
+    send(session, commands[CommandSession.pause_at + 1])
     assert connection.is_paused()
     assert connection.closed_by is None
     other, ended = connected(node)

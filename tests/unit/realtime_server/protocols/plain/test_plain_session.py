@@ -51,7 +51,7 @@ ENVELOPE = Route(
 class RecordingHooks:
     """Implements RouteHooks: records events, and answers as the test says."""
 
-    answer: bytes | ErrorCode = b""
+    answer: bytes | ErrorCode | Exception = b""
     connects: list[Opened] = field(default_factory=list)
     messages: list[RouteMessage] = field(default_factory=list)
     ends: list[Disconnected] = field(default_factory=list)
@@ -80,6 +80,8 @@ class RecordingHooks:
             await self.released.wait()
         if isinstance(self.answer, ErrorCode):
             raise CommandError(self.answer)
+        if isinstance(self.answer, Exception):
+            raise self.answer
         return self.answer
 
 
@@ -136,6 +138,23 @@ async def settle() -> None:
 def documents(connection: RecordingConnection) -> list[object]:
     """Return what was written since the last call, as JSON."""
     return connection.take()
+
+
+@pytest.mark.parametrize("key", ["$connect", "$default"])
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_a_defect_of_ours_ends_one_connection(key: str, *, immediate: bool) -> None:
+    """Nothing is raised to the transport, which would lose the reason; the client comes back."""
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    node = await started()
+    route = Route("x", subscribe=(parse_template("open:a"),), actions={key: HookAction()})
+    session, connection = begin(node, route, RecordingHooks(ZeroDivisionError()), immediate=immediate)
+    await settle()
+    session.on_text(b"x", NOW)
+    await settle()
+    assert connection.closed_by == codes.SERVER_ERROR
+    assert [type(error) for error in reported] == [ZeroDivisionError]
+    await node.stop()
 
 
 async def test_a_client_is_subscribed_at_once() -> None:
