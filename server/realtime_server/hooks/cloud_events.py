@@ -69,8 +69,10 @@ def connect_event(route: str, caller: Caller, opened: Opened, unix_seconds: floa
 
 def message_event(route: str, caller: Caller, message: RouteMessage, unix_seconds: float) -> HttpEvent:
     """Return the event of a message."""
-    text_type = TEXT_TYPE if as_json(message.data) is None else JSON_TYPE
-    content_type = BINARY_TYPE if message.binary else text_type
+    if message.binary:
+        content_type = BINARY_TYPE
+    else:
+        content_type = JSON_TYPE if message.is_json or as_json(message.data) is not None else TEXT_TYPE
     return _event(EventType.MESSAGE, route, caller, message.key, content_type, message.data, unix_seconds)
 
 

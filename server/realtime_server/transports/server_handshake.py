@@ -107,10 +107,10 @@ class ServerHandshake:
         protocol = self.protocol = policy.protocols.get(accepted.path.partition("?")[0])
         return (
             protocol is not None
-            and protocol.why_not(accepted.path, accepted.values) is None
             and self._has_room()
             and not (policy.extensions and accepted.values(EXTENSIONS))
             and not (policy.origins and not set(accepted.values(ORIGIN)) <= set(policy.origins))
+            and protocol.why_not(accepted.path, accepted.values) is None
         )
 
     def _tolerant_handshake(self) -> TolerantHandshake:

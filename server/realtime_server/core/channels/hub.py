@@ -145,7 +145,7 @@ class Hub:
         namespace = namespace_of(name) or DEFAULT
         order = self._orders.get(namespace)
         if order is None:
-            order = self._orders[namespace] = ChannelOrder(self._broker, self._tasks, self.channels)
+            order = self._orders[namespace] = ChannelOrder(self._broker, self._tasks)
         return OrderedChannel(name, options, order, self._tracing)
 
     async def _make_live(self, channel: Channel) -> None:
@@ -240,6 +240,8 @@ class Hub:
                     await self._watch.vacated(channel.name)
             if channel.unused and not channel.live and self.channels.get(channel.name) is channel:
                 del self.channels[channel.name]
+                if isinstance(channel, OrderedChannel):
+                    channel.forget()
 
     async def renew_presence(self) -> None:
         """Renew the presence of all subscribers here. Raises BackplaneError. See ChannelPresence.renew."""

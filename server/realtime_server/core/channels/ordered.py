@@ -42,6 +42,11 @@ class OrderedChannel(Channel):
     def __init__(self, name: str, options: ChannelOptions, order: ChannelOrder, tracing: Tracing = NO_TRACING) -> None:
         super().__init__(name, options, tracing)
         self.order = order
+        order.members[self] = None
+
+    def forget(self) -> None:
+        """Leave the order: the worker has the channel no more."""
+        self.order.members.pop(self, None)
 
     @property
     def must_wait(self) -> bool:
@@ -87,16 +92,16 @@ class _Read(Struct, gc=False):
 
 
 class ChannelOrder:
-    """Order of the channels of one namespace on this worker, which are those of `channels` with this order."""
+    """Order of the channels of one namespace on this worker: its `members`."""
 
-    def __init__(self, broker: Broker, tasks: TaskGroup, channels: Mapping[str, Channel]) -> None:
+    def __init__(self, broker: Broker, tasks: TaskGroup) -> None:
+        self.members: dict[OrderedChannel, None] = {}
         self.arrived: SequencePosition | None = None
         """Position of the last publication that arrived."""
         self.waiting = False
         """True while channels wait until what may be missing was read."""
         self._broker = broker
         self._tasks = tasks
-        self._channels = channels
         self._glances = Resync(tasks, self._glance)
         self._interrupted = False
         self._resumed = asyncio.Event()
@@ -136,15 +141,11 @@ class ChannelOrder:
         """Have a quiet channel compared with its stream, without a wait unless something is missing."""
         self._glances.add(channel)
 
-    def _members(self) -> list[OrderedChannel]:
-        found = self._channels.values()
-        return [channel for channel in found if isinstance(channel, OrderedChannel) and channel.order is self]
-
     def _held(self) -> list[OrderedChannel]:
-        return [channel for channel in self._members() if channel.backlog is not None]
+        return [channel for channel in self.members if channel.backlog is not None]
 
     def _hold(self, *, again: bool) -> None:
-        for channel in self._members():
+        for channel in self.members:
             if again or channel.backlog is None:
                 channel.suspect()
         if not self.waiting:

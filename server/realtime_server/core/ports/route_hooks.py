@@ -16,11 +16,12 @@ class Opened(NamedTuple):
 
 
 class RouteMessage(NamedTuple):
-    """Message of a client; `key` is that of the action that it selects."""
+    """Message of a client; `key` is that of the action that it selects. `is_json`: it was read, and is JSON."""
 
     key: str
     data: bytes
     binary: bool
+    is_json: bool = False
 
 
 class RouteHooks(Protocol):

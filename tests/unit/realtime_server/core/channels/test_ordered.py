@@ -210,3 +210,14 @@ async def test_a_channel_that_the_server_subscribes_begins_in_order(world: World
     await world.publish(2, 1)
     world.deliver()
     assert world.received() == [b"0", b"1", b"0", b"2", b"1"]
+
+
+async def test_a_channel_that_nobody_uses_is_not_in_the_order_any_more(world: World) -> None:
+    """The order would keep it for ever, and have it wait."""
+    found = [one for one in world.node.hub.channels.values() if isinstance(one, ordered.OrderedChannel)]
+    order = found[0].order
+    assert {*order.members} == {*found}
+    world.client.cut()
+    await settle()
+    assert world.node.hub.channels == {}
+    assert not order.members
