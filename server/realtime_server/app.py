@@ -379,11 +379,16 @@ async def _follow(serving: Serving, clients: ClientPort, shared: ReusePortGroup 
             await (shared.join() if serving.serves else shared.leave())
 
 
+def connections_of_worker(settings: Settings) -> int:
+    """Return the number of connections that one worker may have."""
+    return math.ceil(settings.limits.connections / settings.workers)
+
+
 def client_port_settings(settings: Settings) -> ClientPortSettings:
     """What the settings say of one worker's clients."""
     listen, limits, workers = settings.listen, settings.limits, settings.workers
     return ClientPortSettings(
-        max_connections=math.ceil(limits.connections / workers),
+        max_connections=connections_of_worker(settings),
         max_handshakes=math.ceil(limits.handshakes / workers),
         handshake_seconds=listen.handshake_seconds,
         origins=settings.origins,
@@ -400,7 +405,7 @@ def client_protocols(
 ) -> tuple[ClientProtocol, ...]:
     """Return the client protocols that are on: the one place that lists them."""
     found: list[ClientProtocol] = []
-    max_connections = math.ceil(settings.limits.connections / settings.workers)
+    max_connections = connections_of_worker(settings)
     threshold = settings.compression.threshold_bytes if settings.compression.enabled else None
     if settings.protocols.centrifuge.enabled:
         centrifuge = CentrifugeSettings(max_connections, settings.development, threshold)
@@ -427,8 +432,7 @@ def socket_io_settings(settings: Settings) -> SocketIoSettings:
         )
         for each in settings.protocols.socket_io.served
     )
-    most = math.ceil(settings.limits.connections / settings.workers)
-    return SocketIoSettings(settings.protocols.socket_io.path, namespaces, most)
+    return SocketIoSettings(settings.protocols.socket_io.path, namespaces, connections_of_worker(settings))
 
 
 def tls_settings(listen: configuration.Listen) -> TlsSettings | None:

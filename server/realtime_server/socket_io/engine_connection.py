@@ -206,6 +206,17 @@ class EngineConnection:
             self.on_writable()
         self._forget_closed()
 
+    def poll_once(self) -> asyncio.Future[Answer]:
+        """Handle a GET; return its answer to come. Whoever cancels that, or sets it, must `lose` the connection."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def reply(answer: Answer) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        self.poll(reply)
+        return answered
+
     def begin_data(self, content_type: str) -> Answer | None:
         """Handle the head of a POST, see EngineSession."""
         return self._engine.begin_data(content_type)

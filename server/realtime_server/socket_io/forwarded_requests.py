@@ -57,15 +57,8 @@ async def answer_forwarded(connection: EngineConnection, message: bytes) -> byte
 
 
 async def _poll(connection: EngineConnection) -> Answer:
-    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def reply(answer: Answer) -> None:
-        if not answered.done():
-            answered.set_result(answer)
-
-    connection.poll(reply)
     try:
-        return await answered
+        return await connection.poll_once()
     except asyncio.CancelledError:
         connection.lose()
         raise

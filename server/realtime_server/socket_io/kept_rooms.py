@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from realtime_server.core.model.session_state import HeldChannel, SessionState
+from realtime_server.core.model.session_state import SessionState
 from realtime_server.core.model.values import StreamPosition
 from realtime_server.core.operations.session_recovery import SessionRecovery
 
@@ -71,5 +71,4 @@ class KeptRooms:
             self._recovery.update(self.pid, self._now())
 
     def _now(self) -> SessionState:
-        rooms = {channel: HeldChannel(position) for channel, position in self._begun.items()}
-        return SessionState(self._state.client, self._state.user, rooms, self._state.data)
+        return SessionState(self._state.client, self._state.user, dict(self._begun), self._state.data)

@@ -20,7 +20,7 @@ from realtime_server.core.model.values import SequencePosition
 from realtime_server.core.node import Operations
 from realtime_server.core.operations.ordered_joins import Absence, OrderedJoins
 from realtime_server.core.operations.session_recovery import SessionRecovery
-from realtime_server.protocols.socket_io.positions import returning_in
+from realtime_server.protocols.socket_io.positions import Returning
 from realtime_server.socket_io.kept_rooms import KeptRooms
 from realtime_server.socket_io.socket_session import SocketSession
 
@@ -36,19 +36,18 @@ class ReturningSockets:
         self._recovery = recovery
         self._most = limits.channels_per_connection
 
-    async def join(self, session: SocketSession, auth: bytes, granted: Granted) -> OrderedJoins:
+    async def join(self, session: SocketSession, asked: Returning | None, granted: Granted) -> OrderedJoins:
         """Prepare the rooms of a client that was admitted, those from before if it recovers, and set `kept`.
 
-        `auth`: the data of its CONNECT. Raises CommandError, DisconnectRequestedError or BackplaneError.
+        `asked`: what its CONNECT asks for. Raises CommandError, DisconnectRequestedError or BackplaneError.
         """
-        asked = returning_in(auth)
-        joins = None
-        if asked is not None and asked.since is not None:
+        joins, pid = None, secrets.token_hex(16)
+        if asked is not None:
             state = await self._recovery.take(asked.pid, session.user)
             if state is not None and _is_whole(state, session):
                 joins = await self._rejoin(session, state, asked.since, granted)
-        recovered = asked is not None and joins is not None
-        pid = asked.pid if asked is not None and recovered else secrets.token_hex(16)
+        if asked is not None and joins is not None:
+            pid = asked.pid
         if joins is None:
             joins = await self._operations.ordered.join(session, granted, own=granted)
         state = SessionState(session.client, session.user, {}, _data_of(session))
@@ -63,7 +62,7 @@ class ReturningSockets:
         try:
             wanted = await self._wanted(session, state, granted)
             entry.rename(session, state.client)
-            absence = Absence(since, {channel: held.position for channel, held in state.channels.items()})
+            absence = Absence(since, state.channels)
             joins = await self._operations.ordered.join(session, wanted, own=granted, absence=absence)
         except CommandError:
             entry.rename(session, new_client)
@@ -90,7 +89,7 @@ def _is_whole(state: SessionState, session: SocketSession) -> bool:
     """Return True when a state is of the same namespace, and the positions of all its rooms can be compared."""
     rooms = session.namespace.channel_namespace
     return state.data == _data_of(session) and all(
-        held.position.epoch and (namespace_of(channel) or DEFAULT) == rooms for channel, held in state.channels.items()
+        begun.epoch and (namespace_of(channel) or DEFAULT) == rooms for channel, begun in state.channels.items()
     )
 
 

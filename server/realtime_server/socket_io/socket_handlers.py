@@ -102,8 +102,8 @@ class SocketHandlers:
             raise DisconnectRequestedError(codes.INVALID_TOKEN)
         if entry.has_remote_keys and entry.lacks_key(token):
             await entry.fetch_key(token)
-        resumes = session.namespace.recovers and returning_in(auth) is not None
-        if entry.limits_connects and not entry.has_capacity(resumes=resumes):
+        asked = returning_in(auth) if session.namespace.recovers else None
+        if entry.limits_connects and not entry.has_capacity(resumes=asked is not None):
             raise CommandError(codes.TOO_MANY_REQUESTS)
         if entry.asks_backend(token):
             request = Connecting(session.caller(), auth, name="", version="", channels=())
@@ -116,7 +116,7 @@ class SocketHandlers:
         grants = claims.grants or {}
         wanted = {name: (Wanted(server_side=True), grants.get(name, PLAIN)) for name in claims.channels}
         if self._returning is not None and session.namespace.recovers:
-            return await self._returning.join(session, auth, wanted)
+            return await self._returning.join(session, asked, wanted)
         return await subscriptions.join_all(session, wanted, own=claims.channels)
 
     # events

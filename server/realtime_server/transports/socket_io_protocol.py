@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from websockets.typing import Subprotocol
 
-from realtime_server.core.model.errors import AskFailedError, BackplaneError, TooManyAsksError
+from realtime_server.core.model.errors import AskError, BackplaneError
 from realtime_server.core.model.namespaces import DEFAULT
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
@@ -154,7 +154,7 @@ class PollingEndpoint:
         try:
             with asked.connection.watched(give_up):
                 answer = await waiting
-        except (BackplaneError, TooManyAsksError, AskFailedError, TimeoutError) as error:
+        except (BackplaneError, AskError, TimeoutError) as error:
             message = "the worker that has this connection cannot be asked now; connect again"
             raise RequestRefusedError(503, message, "backplane", {"Retry-After": "1"}) from error
         finally:
@@ -171,18 +171,14 @@ class PollingEndpoint:
 
     async def _poll(self, asked: HttpRequest, connection: EngineConnection) -> web.StreamResponse:
         """Answer when there is something to send. A client that goes away meanwhile has lost the connection."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-        def reply(answer: Answer) -> None:
-            if not answered.done():
-                answered.set_result(answer)
+        answered = connection.poll_once()
 
         def lose() -> None:
             connection.lose()
-            reply(Answer(400))
+            if not answered.done():
+                answered.set_result(Answer(400))
 
         with asked.connection.watched(lose):
-            connection.poll(reply)
             return _response(await answered)
 
     async def _take(self, asked: HttpRequest, connection: EngineConnection) -> web.StreamResponse:

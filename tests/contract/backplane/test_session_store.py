@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from realtime_server.core.model.grant import Grant
-from realtime_server.core.model.revocation import Credential
-from realtime_server.core.model.session_state import HeldChannel, SessionState
+from realtime_server.core.model.session_state import SessionState
 from realtime_server.core.model.values import StreamPosition
 from realtime_server.core.ports.session_store import MAX_STATE_BYTES, Kept, SessionStore
 from tests.contract.backplane.conftest import MOST_STATES, Connect, Server
 
-GRANT = Grant(info=b'{"a":1}', expires_at=12.5, credential=Credential("anna", "jti", 1.5))
 STATE = SessionState(
     "sid",
     "anna",
-    {"rooms:1": HeldChannel(StreamPosition(3, "epoch"), GRANT), "rooms:ü": HeldChannel(StreamPosition(0, ""))},
+    {"rooms:1": StreamPosition(3, "epoch"), "rooms:ü": StreamPosition(0, "")},
 )
 OTHER = SessionState("other", "", {}, b"\n\x00\xff")
 

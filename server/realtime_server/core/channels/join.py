@@ -10,6 +10,7 @@ from realtime_server.core.channels.channel import Backlog, Channel, Joining
 from realtime_server.core.channels.ordered import ChannelOrder, OrderedChannel, number_of
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.publication import Content, content_in, unpack
+from realtime_server.core.model.pushes import SubscribePush
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import HistoryPage, Publication, StreamPosition
 from realtime_server.core.ports.client import Subscriber
@@ -126,6 +127,12 @@ class Join:
     def position(self) -> StreamPosition:
         """Position in the stream after which the subscription begins."""
         return StreamPosition(self.result.offset, self.result.epoch)
+
+    def push(self) -> SubscribePush:
+        """Return the push that tells a client of the subscription, before the publications of its result."""
+        result = self.result
+        begins_at = result.publications[0].offset - 1 if result.publications else result.offset
+        return SubscribePush(result.recoverable, result.epoch, begins_at, result.positioned, result.data)
 
     def miss(self) -> None:
         """Record that publications may have been lost."""

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.values import StreamPosition
 
 
-class HeldChannel(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Channel of a session: the position in its stream at which the subscription began, and its conditions.
-
-    `grant` is None instead of PLAIN, which would take space.
-    """
-
-    position: StreamPosition
-    grant: Grant | None = None
-
-
 class SessionState(msgspec.Struct, array_like=True, frozen=True):
-    """State of a session. `client` is its public id; `data` is the client protocol's own."""
+    """State of a session. `client` is its public id; `data` is the client protocol's own.
+
+    `channels`: the position in its stream at which the subscription to each channel began.
+    """
 
     client: str
     user: str
-    channels: dict[str, HeldChannel]
+    channels: dict[str, StreamPosition]
     data: bytes = b""
 
 

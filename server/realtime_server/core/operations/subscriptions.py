@@ -17,7 +17,6 @@ from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.errors import CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PERMITTED, PLAIN, Grant
 from realtime_server.core.model.publication import content_in
-from realtime_server.core.model.pushes import SubscribePush
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.operations.entry import Entry
 from realtime_server.core.ports.backend import RENEW_AGAIN_SECONDS, Backend, Hook, Refreshed
@@ -169,11 +168,8 @@ class Subscriptions:
             return
         if since is None:
             join.skip_arrivals()
-        result = join.result
-        begins_at = result.publications[0].offset - 1 if result.publications else result.offset
-        push = SubscribePush(result.recoverable, result.epoch, begins_at, result.positioned, result.data)
-        session.push(channel, push)
-        for publication in result.publications:
+        session.push(channel, join.push())
+        for publication in join.result.publications:
             frames = session.codec.publication(channel, content_in(publication), publication.offset)
             session.connection.write(frames)
         join.complete()

@@ -20,7 +20,7 @@ from realtime_server.core.model.channel_options import RecoveryMode
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PLAIN, Grant
 from realtime_server.core.model.publication import content_in
-from realtime_server.core.model.pushes import Push, SubscribePush
+from realtime_server.core.model.pushes import Push
 from realtime_server.core.model.values import StreamPosition
 from realtime_server.core.node import Operations
 from realtime_server.core.ports.backend import Connecting, Disconnected, TransportInfo
@@ -209,10 +209,8 @@ class PlainSession(QueueingSession[_Message]):
                 join.drop_recovery()
                 missed = []
             result = join.result
-            begins_at = result.publications[0].offset - 1 if result.publications else result.offset
-            push = SubscribePush(result.recoverable, result.epoch, begins_at, result.positioned)
             recovered = result.recovered if result.was_recovering and self._position is not None else None
-            self._write(codec.subscribed(channel, push, recovered=recovered))
+            self._write(codec.subscribed(channel, join.push(), recovered=recovered))
             for frames in missed:
                 self.connection.write(frames)
             join.complete()
@@ -288,7 +286,7 @@ class PlainSession(QueueingSession[_Message]):
             await publishing.publish(self, channel, message.payload, binary=binary, granted=granted)
             reply = b""
         else:
-            sent = RouteMessage(key, message.payload, service.route.binary)
+            sent = RouteMessage(key, message.payload, service.route.binary, selected.is_json is True)
             reply = await service.hooks.message(service.route.name, self.caller(), sent)
         if not self.is_closed():
             codec = self.codec

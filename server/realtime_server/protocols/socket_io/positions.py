@@ -6,6 +6,7 @@ Source: https://socket.io/docs/v4/connection-state-recovery. Both are the server
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,20 +16,19 @@ _PID = re.compile(r"[0-9a-f]{32}")
 _POSITION = re.compile(r"([!-~]{1,100})-(0|[1-9][0-9]{0,15})")
 
 
-class Returning(msgspec.Struct, frozen=True):
-    """Request of a client to go on as the session with this private id, after this position."""
+class Returning(NamedTuple):
+    """Request of a client to go on as the session with this private id, after the position of its last event."""
 
+    pid: str
+    since: SequencePosition
+
+
+class _Claim(msgspec.Struct, frozen=True):
     pid: str
     offset: str
 
-    @property
-    def since(self) -> SequencePosition | None:
-        """Position of the last event that it has; None when it is not one of this server's."""
-        match = _POSITION.fullmatch(self.offset)
-        return None if match is None else SequencePosition(int(match[2]), match[1])
 
-
-_decoder = msgspec.json.Decoder(Returning)
+_decoder = msgspec.json.Decoder(_Claim)
 
 
 def returning_in(auth: bytes) -> Returning | None:
@@ -37,7 +37,10 @@ def returning_in(auth: bytes) -> Returning | None:
         found = _decoder.decode(auth)
     except ValueError:
         return None
-    return found if found.since is not None and _PID.fullmatch(found.pid) else None
+    position = _POSITION.fullmatch(found.offset)
+    if position is None or not _PID.fullmatch(found.pid):
+        return None
+    return Returning(found.pid, SequencePosition(int(position[2]), position[1]))
 
 
 def encode_position(position: SequencePosition) -> str:

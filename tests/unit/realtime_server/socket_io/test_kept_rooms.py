@@ -29,7 +29,7 @@ class World:
         await settle()
         state = await self.store.take("p")
         assert not self.failed.is_set()
-        return None if state is None else {channel: held.position for channel, held in state.channels.items()}
+        return None if state is None else state.channels
 
 
 async def test_the_state_has_each_room_with_its_beginning() -> None:
