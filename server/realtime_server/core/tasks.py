@@ -32,16 +32,6 @@ def run_now(coroutine: Coroutine[object, None, T]) -> T:
     raise RuntimeError("a coroutine that was to be done at once waits")
 
 
-def fails_now(coroutine: Coroutine[object, None, object], name: str) -> bool:
-    """Run a coroutine as `run_now` does; return True when it raised, and report that, as for a task of this name."""
-    try:
-        run_now(coroutine)
-    except Exception as error:  # noqa: BLE001 - as in a task: whatever it is, it is reported
-        asyncio.get_running_loop().call_exception_handler({"message": f"{name} failed", "exception": error})
-        return True
-    return False
-
-
 class TaskGroup:
     """Owner of tasks; `on_failure` is called when one has failed."""
 

@@ -19,7 +19,7 @@ from realtime_server.core.limits.rates import PACE_SECONDS
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Codec, Connection
 from realtime_server.core.sessions.session import Session, SessionContext
-from realtime_server.core.tasks import fails_now, has_failed
+from realtime_server.core.tasks import has_failed, run_now
 
 
 class Queued(Protocol):
@@ -115,7 +115,11 @@ class QueueingSession(Session, Generic[Item]):
 
     def _run_now(self, work: Coroutine[object, None, None]) -> None:
         """Run work that never waits without a task; a failure ends the connection all the same."""
-        if fails_now(work, self._task_name):
+        try:
+            run_now(work)
+        except Exception as error:  # noqa: BLE001 - as in a task: whatever it is, it is reported
+            context = {"message": f"{self._task_name} failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
             self.disconnect(codes.SERVER_ERROR)
 
     def _remove_first(self, queue: deque[Item]) -> None:
