@@ -9,7 +9,7 @@ from typing import TypeAlias
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 EPOCH = "pXsv4b6yRKa7wJ2q"
-CLIENT = "32251c52-6d1c-4c5f-9c0b-7d5b1f3a4e21"
+CLIENT = "32251c526d1c4c5f9c0b7d5b1f3a4e21"
 ALICE: Json = {"user": "alice", "client": CLIENT, "conn_info": {"name": "Alice"}}
 POSITION: Json = {"offset": 7, "epoch": EPOCH}
 DONE: Json = {"result": {}}
