@@ -12,7 +12,7 @@ from tests.e2e.test_redis_failover import primary_of, with_failover
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, objects_at
 from tests.kit.kill import kill_pod
-from tests.kit.kube import is_ready, name_of
+from tests.kit.kube import condition, is_ready, name_of
 from tests.kit.kubernetes_fixtures import Scenario
 from tests.kit.live_cluster import LiveCluster
 from tests.kit.load import Figures, Load, load
@@ -60,6 +60,16 @@ async def an_image_that_does_not_exist(cluster: LiveCluster) -> None:
     await cluster.patch(image=None)
 
 
+async def a_canary_that_fails(cluster: LiveCluster) -> None:
+    """Ask for servers that refuse most connects, a quarter first; take that back when it has been rolled back."""
+    steps = [{"share": "25%", "hold": "30s"}]
+    await cluster.patch(rollout={"canary": {"steps": steps}}, server={"limits": {"connectsPerSecond": 1}})
+    await cluster.wait(
+        lambda o: condition(o, "Progressing").get("reason") == "GateFailed", what="the roll back", within=PATIENCE
+    )
+    await cluster.patch(rollout={"canary": None}, server={"limits": {"connectsPerSecond": None}})
+
+
 async def evict(scenario: Scenario, pods: list[JsonObject]) -> None:
     """Delete pods as a node drain does, and wait until they are gone."""
     await scenario.kube.kubectl("delete", "pod", *map(name_of, pods), f"--timeout={PATIENCE}s")
@@ -74,6 +84,9 @@ async def through_everything(scenario: Scenario, cluster: LiveCluster, running: 
         await settled(cluster, running)
     with running.phase("missing image"):
         await an_image_that_does_not_exist(cluster)
+        await settled(cluster, running)
+    with running.phase("canary that fails"):
+        await a_canary_that_fails(cluster)
         await settled(cluster, running)
     with running.phase("scale-in"):
         await cluster.scale(SERVERS - 1)
@@ -145,4 +158,5 @@ def assert_moves(phases: dict[str, Figures]) -> None:
     whole = phases["config change"]
     assert CONNECTIONS <= whole.asked <= REPEATED * CONNECTIONS, whole
     assert phases["missing image"].asked == 0
+    assert 0 < phases["canary that fails"].asked < CONNECTIONS
     assert all(phases[name].unrecovered == 0 for name in phases if "Redis" not in name), phases
