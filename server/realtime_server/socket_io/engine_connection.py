@@ -70,7 +70,7 @@ class EngineContext:
 
 
 class SocketView:
-    """Connection of one socket: a view of the connection that it shares with others. Implements core's Connection."""
+    """Connection of one socket: a view of the connection that it shares with others. Implements SharedConnection."""
 
     __slots__ = ("_closed", "_shared", "session")
 
@@ -95,6 +95,10 @@ class SocketView:
         else:
             self._closed = True
             self._shared.close(code, but=self.session)
+
+    def disconnect_all(self, code: DisconnectCode) -> None:
+        """See SharedConnection."""
+        self._shared.disconnect_sockets(code)
 
     @property
     def congested(self) -> bool:
@@ -389,6 +393,11 @@ class EngineConnection:
             self._context.node.counters.disconnects[codes.CONNECTION_CLOSED.code] += 1
             session.forget()
             session.on_closed()
+
+    def disconnect_sockets(self, code: DisconnectCode) -> None:
+        """Disconnect all its sockets."""
+        for session in self._open_sockets():
+            session.disconnect(code)
 
     def on_writable(self) -> None:
         """Handle a transport that has taken what waited before."""

@@ -14,6 +14,7 @@ from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
 from realtime_server.protocols.socket_io.namespace_codec import Framing
+from realtime_server.socket_io.emissions import Emissions
 from realtime_server.socket_io.engine_connection import EngineConnection, EngineContext
 from realtime_server.socket_io.forwarded_requests import (
     ForwardedRequest,
@@ -21,7 +22,9 @@ from realtime_server.socket_io.forwarded_requests import (
     forward,
     is_elsewhere,
 )
+from realtime_server.socket_io.room_operations import RoomOperations
 from realtime_server.socket_io.socket_handlers import SocketHandlers
+from realtime_server.socket_io.socket_index import SocketIndex
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 
 BEAT_SECONDS = 1.0
@@ -97,7 +100,10 @@ class EngineSocket:
 
 
 class EngineServer:
-    """Connections of a worker. `max_connections` bounds those that have no socket yet, too."""
+    """Connections of a worker. `max_connections` bounds those that have no socket yet, too.
+
+    `emissions` and `rooms`: what backends do with its sockets.
+    """
 
     def __init__(
         self,
@@ -114,10 +120,14 @@ class EngineServer:
         self._max_connections = max_connections
         self._connections: dict[str, EngineConnection] = {}
         self._timer: asyncio.TimerHandle | None = None
+        served = {namespace.name: namespace for namespace in namespaces}
+        sockets = SocketIndex(served, node.hub)
+        self.emissions = Emissions(sockets, max_bytes=limits.reply_bytes)
+        self.rooms = RoomOperations(sockets, node.operations)
         self._context = EngineContext(
             node,
-            {namespace.name: namespace for namespace in namespaces},
-            SocketHandlers(node.operations, node.settings.limits),
+            served,
+            SocketHandlers(node.operations, node.settings.limits, sockets),
             framing,
             MessageRate(limits.messages_per_second, limits.message_burst),
             settings.heartbeat_interval,

@@ -24,6 +24,7 @@ from realtime_server.protocols.socket_io.packets import Packet, is_event
 from realtime_server.protocols.socket_io.positions import returning_in
 from realtime_server.socket_io.kept_rooms import KeptRooms
 from realtime_server.socket_io.returning_sockets import ReturningSockets
+from realtime_server.socket_io.socket_index import SocketIndex
 from realtime_server.socket_io.socket_namespace import ClientEvent
 from realtime_server.socket_io.socket_session import QueuedEvent, SocketSession
 
@@ -52,10 +53,11 @@ _options = msgspec.json.Decoder(SubscribeOptions)
 
 
 class SocketHandlers:
-    """Handlers for all sockets of a worker: implements socket_session's SocketHandlers."""
+    """Handlers for all sockets of a worker: implements socket_session's SocketHandlers. `sockets` has the connected."""
 
-    def __init__(self, operations: Operations, limits: NodeLimits) -> None:
+    def __init__(self, operations: Operations, limits: NodeLimits, sockets: SocketIndex) -> None:
         self._operations = operations
+        self._sockets = sockets
         recovery = operations.recovery
         self._returning = None if recovery is None else ReturningSockets(operations, recovery, limits)
 
@@ -86,6 +88,7 @@ class SocketHandlers:
             if joins is None or session.closed:
                 return
             session.welcome_client()
+            self._sockets.add(session)
             if isinstance(joins, OrderedJoins):
                 joins.begin()
             else:
@@ -118,6 +121,10 @@ class SocketHandlers:
         if self._returning is not None and session.namespace.recovers:
             return await self._returning.join(session, asked, wanted)
         return await subscriptions.join_all(session, wanted, own=claims.channels)
+
+    def on_end(self, session: SocketSession) -> None:
+        """See SocketHandlers."""
+        self._sockets.remove(session)
 
     # events
 

@@ -47,6 +47,16 @@ class SocketHandlers(Protocol):
     async def handle(self, session: SocketSession, event: QueuedEvent) -> None:
         """Handle an event, and acknowledge it if the client asks for that."""
 
+    def on_end(self, session: SocketSession) -> None:
+        """Handle the end of a session; called once, before its rooms are left."""
+
+
+class SharedConnection(Connection, Protocol):
+    """Connection of a socket, which it shares with others."""
+
+    def disconnect_all(self, code: DisconnectCode) -> None:
+        """Disconnect all sockets that share it, each with this code."""
+
 
 class SocketSession(QueueingSession[QueuedEvent]):
     """Session of one socket. Its heartbeat and its rate are those of the connection, which all its sockets share.
@@ -54,13 +64,13 @@ class SocketSession(QueueingSession[QueuedEvent]):
     `kept`: its state, from which it may go on elsewhere; None where the namespace does not recover.
     """
 
-    __slots__ = ("_auth", "_handlers", "_refused", "kept", "namespace")
+    __slots__ = ("_auth", "_handlers", "_refused", "_shared", "kept", "namespace")
 
     def __init__(
         self,
         handlers: SocketHandlers,
         context: SessionContext,
-        connection: Connection,
+        connection: SharedConnection,
         namespace: SocketNamespace,
         client: str,
         transport: TransportInfo,
@@ -69,6 +79,7 @@ class SocketSession(QueueingSession[QueuedEvent]):
         self.namespace = namespace
         self.kept: KeptRooms | None = None
         self._handlers = handlers
+        self._shared = connection
         self._refused = False
         self._auth: bytes | None = None
         """Data of a CONNECT that is to be handled first."""
@@ -227,8 +238,14 @@ class SocketSession(QueueingSession[QueuedEvent]):
 
     # the end
 
+    def disconnect_all(self, code: DisconnectCode) -> None:
+        """Disconnect all sockets of its connection, see `disconnect`."""
+        self._shared.disconnect_all(code)
+
     def on_closed(self, code: DisconnectCode = codes.CONNECTION_CLOSED) -> None:
         """See Session."""
-        if not self.closed and self.kept is not None:
-            self.kept.release()  # before its rooms are left
+        if not self.closed:
+            self._handlers.on_end(self)
+            if self.kept is not None:
+                self.kept.release()  # before its rooms are left
         super().on_closed(code)

@@ -63,8 +63,13 @@ class SessionRecovery:
             self._write(kept)
 
     async def stored(self, ident: str) -> bool:
-        """Wait until the state of a session was written; return False when it could not be, or is not kept."""
+        """Wait until the state of a session was written; return False when it could not be, or is not kept.
+
+        A write that has failed before is repeated.
+        """
         kept = self._kept.get(ident)
+        if kept is not None and not kept.is_stored:
+            self._write(kept)
         while kept is not None and kept.writing is not None and not kept.writing.done():
             await asyncio.wait({kept.writing})
         return kept is not None and kept.is_stored

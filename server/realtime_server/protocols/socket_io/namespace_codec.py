@@ -71,12 +71,22 @@ class NamespaceCodec:
             event = self._with_position(channel, content, event)
         return self._framing.text(self._event + event)
 
+    def emission(self, data: bytes, attachments: tuple[bytes, ...] = (), number: int | None = None) -> bytes:
+        """Encode an event that is no publication, from the array of its name and its arguments.
+
+        `number`: id of the acknowledgement that it asks for. With one, clients take no argument for a position, so that
+        none is added.
+        """
+        if self._ordered and number is None:
+            data = _with_last(data, b"null")
+        return self.packet(Packet(PacketType.EVENT, self.namespace, number, data, attachments))
+
     def _with_position(self, channel: str, content: Content, event: bytes) -> bytes:
         """Return the event with its position as the last argument."""
         position = b"null"
         if isinstance(content, OrderedContent) and (namespace_of(channel) or DEFAULT) == self._ordered:
             position = b'"%b"' % encode_position(content.sequence).encode()
-        return event.rstrip()[:-1] + b"," + position + b"]"
+        return _with_last(event, position)
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
         """See Encoder; no client of this protocol asks for deltas."""
@@ -97,6 +107,10 @@ class NamespaceCodec:
         """Encode a packet with its attachments."""
         text = self._framing.text(b"4" + encode_packet(packet))
         return text + b"".join(map(self._framing.binary, packet.attachments))
+
+
+def _with_last(event: bytes, argument: bytes) -> bytes:
+    return event.rstrip()[:-1] + b"," + argument + b"]"
 
 
 def encode_message(data: bytes) -> bytes:

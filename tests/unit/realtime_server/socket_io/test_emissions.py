@@ -1,0 +1,153 @@
+"""Emissions to the sockets of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from realtime_server.core.auth.claims import Claims
+from realtime_server.core.ports.backend import Connected, Hook
+from realtime_server.protocols.socket_io.attachments import Value
+from realtime_server.protocols.socket_io.errors import Fault, PacketError
+from realtime_server.protocols.socket_io.packets import MAX_ATTACHMENTS
+from realtime_server.socket_io.emissions import Emission, emission_of
+from realtime_server.socket_io.socket_index import SocketSelection
+from tests.unit.realtime_server.socket_io.world import Client, World, polled, settle
+
+
+def emit(world: World, *event: Value, to: SocketSelection | None = None, volatile: bool = False) -> int:
+    """Emit to the selected sockets, else to all of `/`."""
+    return world.server.emissions.deliver(emission_of(to or SocketSelection("/"), [*event], volatile=volatile))
+
+
+async def joined(world: World, *rooms: str, namespace: str = "") -> tuple[Client, str]:
+    """Return a client in these rooms, and the id of its socket."""
+    client = world.open()
+    sid = await client.connect(namespace)
+    for room in rooms:
+        await client.ask(f'42{namespace and f"{namespace},"}1["subscribe","{room}"]')
+    return client, sid
+
+
+async def test_rooms_and_ids_select_sockets() -> None:
+    """A socket in several of them gets an event once."""
+    world = World()
+    a, a_id = await joined(world, "open:a", "open:b")
+    b, b_id = await joined(world, "open:b")
+    c, c_id = await joined(world)
+    clients = {"a": a, "b": b, "c": c}
+    cases: dict[str, tuple[set[str], set[str]]] = {
+        "a b c": (set(), set()),
+        "a b": ({"open:a", "open:b"}, set()),
+        "b": ({"open:b"}, {"open:a"}),
+        "c": (set(), {"open:b"}),
+        "a c": ({a_id, c_id, "open:a"}, set()),
+        "a": ({"open:b"}, {b_id}),
+        "": ({"open:none", "nowhere:a", "x" * 500}, set()),
+    }
+    for number, (expected, (rooms, excluded)) in enumerate(cases.items()):
+        selection = SocketSelection("/", frozenset(rooms), frozenset(excluded))
+        assert emit(world, "x", number, to=selection) == len(expected.split())
+        got = {name for name, client in clients.items() if client.take() == [f'42["x",{number}]']}
+        assert got == set(expected.split())
+
+
+async def test_other_clients_of_a_channel_do_not_get_what_is_for_a_namespace() -> None:
+    """Two namespaces may share channels; ids are of one namespace too."""
+    world = World()
+    root, root_id = await joined(world, "open:a")
+    own = world.open()
+    own_id = await own.connect("/own")
+    assert emit(world, "x", to=SocketSelection("/own")) == 1
+    assert own.take() == ['42/own,["x"]']
+    assert emit(world, "x", to=SocketSelection("/own", frozenset({"a", root_id}))) == 0
+    assert emit(world, "x", to=SocketSelection("/", frozenset({own_id}))) == 0
+    assert emit(world, "x", to=SocketSelection("/none")) == 0
+    assert root.take() == []
+
+
+async def test_frames_are_shared() -> None:
+    """An event with binary arguments is one write, the same bytes for all."""
+    world = World()
+    clients = [(await joined(world))[0] for _ in range(2)]
+    assert emit(world, "x", b"\x00", {"y": [b"\x01"]}) == 2
+    [first], [second] = (client.wire.written for client in clients)
+    assert first is second
+    text = '452-["x",{"_placeholder":true,"num":0},{"y":[{"_placeholder":true,"num":1}]}]'
+    assert clients[0].take() == [text, b"\x00", b"\x01"]
+
+
+async def test_a_polling_client_gets_the_same() -> None:
+    world = World()
+    connection = world.poll()
+    connection.take_data(b"40")
+    await settle()
+    polled(connection)
+    emit(world, "x", b"\x00")
+    assert polled(connection) == ['451-["x",{"_placeholder":true,"num":0}]', "bAA=="]
+
+
+async def test_in_a_namespace_that_recovers_an_event_has_no_position() -> None:
+    """A client would take a string at its end for one, also the name of an event without arguments."""
+    world = World()
+    client = world.open()
+    await client.ask("40/rooms,")
+    for event in (["x"], ["x", "1-1"], ["x", b"\x00"]):
+        emit(world, *event, to=SocketSelection("/rooms"))
+    placed = '{"_placeholder":true,"num":0}'
+    assert client.take() == [
+        '42/rooms,["x",null]', '42/rooms,["x","1-1",null]', f'451-/rooms,["x",{placed},null]', b"\x00",
+    ]  # fmt: skip
+
+
+async def test_a_volatile_event_leaves_out_slow_clients() -> None:
+    world = World()
+    slow, _ = await joined(world)
+    fast, _ = await joined(world)
+    slow.wire.refused = 1
+    assert emit(world, "x", volatile=True) == 1
+    assert (slow.take(), fast.take()) == ([], ['42["x"]'])
+    assert emit(world, "y") == 2
+    assert slow.take() == ['42["y"]']
+
+
+async def test_an_event_that_no_outbox_takes_is_dropped() -> None:
+    """It would disconnect every client as a slow one."""
+    world = World()
+    client, _ = await joined(world)
+    most = world.server.emissions.max_bytes
+    emission = Emission(SocketSelection("/"), b'["x"]', (b"y" * most,))
+    assert world.server.emissions.deliver(emission) == 0
+    assert client.take() == []
+
+
+async def test_sockets_get_events_from_the_answer_to_connect_to_their_end() -> None:
+    world = World(Hook.CONNECT, answers=[Connected(Claims("bob"))] * 2)
+    world.backend.gate = asyncio.Event()
+    client = world.open()
+    await client.ask("40")
+    assert emit(world, "x") == 0
+    world.backend.gate.set()
+    await settle()
+    client.take()
+    assert emit(world, "y") == 1
+    client.text("41")
+    assert emit(world, "z") == 0
+    assert client.take() == ['42["y"]']
+
+
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [
+        ([], Fault.RESERVED_EVENT),
+        ([1], Fault.RESERVED_EVENT),
+        (["connect"], Fault.RESERVED_EVENT),
+        ([b"x"], Fault.RESERVED_EVENT),
+        (["x", *[b"\x00"] * (MAX_ATTACHMENTS + 1)], Fault.TOO_MANY_ATTACHMENTS),
+    ],
+)
+def test_an_event_at_which_clients_break_off_is_refused(event: list[Value], fault: Fault) -> None:
+    with pytest.raises(PacketError) as refused:
+        emission_of(SocketSelection("/"), event)
+    assert refused.value.fault is fault
