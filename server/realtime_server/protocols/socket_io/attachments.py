@@ -21,22 +21,27 @@ _encoder = msgspec.json.Encoder()
 
 
 def check_placeholders(document: bytes, count: int) -> None:
-    """Raise PacketError when JSON cannot be decoded, or has the place of an attachment beyond the first `count`."""
-    waiting = [_decode(document)]
+    """Raise PacketError when JSON cannot be decoded, or its places are not of different ones of `count` attachments.
+
+    Clients give each attachment one place; with many places, a small packet would be large for backends.
+    """
+    waiting, found = [_decode(document)], set[int]()
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if _number_in(value, count) is None:
+            number = _number_in(value, count)
+            if number is None:
                 waiting.extend(value.values())
+            elif number in found:
+                raise PacketError(Fault.BAD_PLACEHOLDER, "each attachment has one place")
+            else:
+                found.add(number)
         elif isinstance(value, list):
             waiting.extend(value)
 
 
 def insert_attachments(document: bytes, attachments: Sequence[Value]) -> Value:
-    """Return the value of JSON with the attachments, or what stands for them, in their places. Raises PacketError.
-
-    An attachment may have several places, or none.
-    """
+    """Return the value of JSON with the attachments, or what stands for them, in their places. Raises PacketError."""
 
     def insert(value: Value) -> Value:
         number = _number_in(value, len(attachments)) if isinstance(value, dict) else None

@@ -47,8 +47,12 @@ def test_attachments_are_numbered_in_the_order_of_the_document() -> None:
     assert document.index(b'"num":1') < document.index(b'"num":2') < document.index(b'"num":3')
 
 
-def test_an_attachment_may_have_several_places_or_none() -> None:
-    assert insert_attachments(b"[%b,%b]" % (PLACE, PLACE), [b"a", b"b"]) == [b"a", b"a"]
+def test_an_attachment_has_one_place_or_none() -> None:
+    """Or else a small packet would be large for a backend."""
+    check_placeholders(b"[%b]" % PLACE, 2)
+    with pytest.raises(PacketError) as caught:
+        check_placeholders(b"[%b,[%b]]" % (PLACE, PLACE), 2)
+    assert caught.value.fault is Fault.BAD_PLACEHOLDER
 
 
 @pytest.mark.parametrize(
