@@ -8,7 +8,7 @@ import math
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +50,7 @@ from realtime_server.listening import Listener, ReusePortGroup
 from realtime_server.metrics import ApiPortCollector, ClientPortCollector, registry_of
 from realtime_server.namespace_settings import channel_options
 from realtime_server.settings import Settings
+from realtime_server.socket_io.cluster_sockets import ClusterSockets
 from realtime_server.socket_io.socket_namespace import ClientEvent
 from realtime_server.transports.accelerated import ACCELERATED, Flusher
 from realtime_server.transports.centrifuge_protocol import CentrifugeProtocol, CentrifugeSettings
@@ -174,9 +175,12 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
 
     loop.add_signal_handler(signal.SIGTERM, on_stop)
     loop.set_exception_handler(_report)
+    flusher = Flusher(loop.call_soon, settings.limits.outbox_bytes)
+    protocols = client_protocols(settings, node, flusher, _route_hooks(hooks))
     api = ApiServer(
         ServerApi(node),
         ApiKeys.of(settings.api, workers=settings.workers),
+        sockets=_cluster_sockets(protocols),
         data_bytes=settings.limits.outbox_bytes // 2,
         tracing=tracing or NO_TRACING,
     )
@@ -186,11 +190,10 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         keeps=lambda: serving.serves,
         tls=None if api_certificate is None else lambda: api_certificate.context,
     )
-    flusher = Flusher(loop.call_soon, settings.limits.outbox_bytes)
     clients = ClientPort(
         node,
         client_port_settings(settings),
-        client_protocols(settings, node, flusher, _route_hooks(hooks)),
+        protocols,
         flusher,
         keeps=lambda: serving.serves and not serving.sheds,
         why_not=serving.why_not_ready,
@@ -416,6 +419,11 @@ def client_protocols(
     if routes:
         found.append(PlainProtocol(node, routes, PlainSettings(max_connections, threshold), route_hooks, flusher))
     return tuple(found)
+
+
+def _cluster_sockets(protocols: Iterable[ClientProtocol]) -> ClusterSockets | None:
+    """Return the sockets of Socket.IO for the server API; None while the protocol is off."""
+    return next((each.server.cluster for each in protocols if isinstance(each, SocketIoProtocol)), None)
 
 
 def _route_hooks(hooks: HookClient | None) -> RouteHooks:

@@ -289,7 +289,7 @@ class Hooks(Model):
 
 ApiMethod = Literal[
     "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "send", "refresh", "revoke", "presence",
-    "presence_stats", "history", "history_remove", "channels", "info",
+    "presence_stats", "history", "history_remove", "channels", "info", "emit", "join", "leave", "sockets",
 ]  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Stock clients of Socket.IO with the same record: npm's socket.io-client in a process, python-socketio in this one."""
+"""Stock clients of Socket.IO with the same record: npm's socket.io-client in a process, python-socketio in this one.
+
+They acknowledge the events that ask for it with their arguments, npm's client all but `silent`.
+"""
 
 from __future__ import annotations
 
@@ -250,8 +253,9 @@ class PythonSocketIo:
             else:
                 record.refused.append(Refused(str(data), None))
 
-        async def on_event(name: str, *args: object) -> None:
+        async def on_event(name: str, *args: object) -> tuple[object, ...]:
             record.events.append((name, [*args]))
+            return args
 
         for name, handler in (
             ("connect", on_connect), ("disconnect", on_disconnect), ("connect_error", on_error), ("*", on_event),

@@ -295,7 +295,7 @@ class Authentication(Model):
 
 ApiMethod = Literal[
     "Publish", "Broadcast", "Subscribe", "Unsubscribe", "Disconnect", "Send", "Refresh", "Revoke", "Presence",
-    "PresenceStats", "History", "HistoryRemove", "Channels", "Info",
+    "PresenceStats", "History", "HistoryRemove", "Channels", "Info", "Emit", "Join", "Leave", "Sockets",
 ]  # fmt: skip
 
 

@@ -10,6 +10,8 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 EPOCH = "pXsv4b6yRKa7wJ2q"
 CLIENT = "32251c526d1c4c5f9c0b7d5b1f3a4e21"
+SOCKET = "1f6b8e0c9d4a4c55b0f2a7d3c8e91b60"
+OTHER_SOCKET = "c04d7a1e5b3f4f92a6d8e2b1907c35fa"
 ALICE: Json = {"user": "alice", "client": CLIENT, "conn_info": {"name": "Alice"}}
 POSITION: Json = {"offset": 7, "epoch": EPOCH}
 DONE: Json = {"result": {}}
@@ -75,6 +77,50 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
             "banned",
             {"user": "alice", "disconnect": {"code": 4501, "reason": "banned"}, "whitelist": [CLIENT]},
             DONE,
+        ),
+        Example("sockets", {"namespace": "/chat", "rooms": ["lobby"], "except": ["staff"], "close": True}, DONE),
+    ],
+    "emit": [
+        Example("room", {"namespace": "/chat", "rooms": ["lobby"], "event": "greet", "args": ["Ann", {"n": 1}]}, DONE),
+        Example("others", {"rooms": ["lobby"], "except": [SOCKET], "event": "typing", "volatile": True}, DONE),
+        Example("bytes", {"event": "frame", "args": [{"b64data": "/9j/4AA="}]}, DONE),
+        Example(
+            "acknowledged",
+            {"namespace": "/chat", "rooms": ["lobby"], "event": "ping", "ack_timeout": 2.5},
+            _result(acks=[{"client": SOCKET, "data": ["pong", 7]}], unanswered=[OTHER_SOCKET], complete=True),
+        ),
+        Example(
+            "reserved",
+            {"event": "connect"},
+            {
+                "error": {
+                    "code": 107,
+                    "message": "bad request: the name of an event, a string that is not reserved, comes first",
+                }
+            },
+        ),
+    ],
+    "join": [
+        Example("one", {"namespace": "/chat", "rooms": [SOCKET], "join": ["vip"]}, _result(num_sockets=1)),
+        Example("all", {"namespace": "/chat", "join": ["news", "offers"]}, _result(num_sockets=2)),
+    ],
+    "leave": [
+        Example("room", {"namespace": "/chat", "rooms": ["vip"], "leave": ["vip", "offers"]}, _result(num_sockets=1))
+    ],
+    "sockets": [
+        Example(
+            "page",
+            {"namespace": "/chat", "rooms": ["lobby"], "limit": 1},
+            _result(
+                sockets=[
+                    {
+                        "client": SOCKET, "user": "alice", "rooms": ["lobby", "vip"], "transport": "websocket",
+                        "conn_info": {"name": "Alice"},
+                    }
+                ],
+                num_sockets=2,
+                next=SOCKET,
+            ),
         )
     ],
     "send": [

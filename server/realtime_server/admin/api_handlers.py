@@ -22,6 +22,11 @@ from realtime_server.core.model.publication import as_json, content_in
 from realtime_server.core.model.values import ClientInfo, HistoryQuery, Publication, StreamPosition
 from realtime_server.core.ports.api import Connections, Message, RealtimeApi, Revoking
 from realtime_server.protocols.centrifuge.json_values import json_data
+from realtime_server.protocols.socket_io.attachments import decode_base64
+from realtime_server.protocols.socket_io.errors import Fault, PacketError
+from realtime_server.socket_io.cluster_sockets import ClusterSockets
+from realtime_server.socket_io.emissions import Emission, emission_of
+from realtime_server.socket_io.socket_index import SocketSelection
 
 logger = structlog.get_logger()
 
@@ -35,12 +40,13 @@ Result = TypeVar("Result", bound=messages.Result)
 class ApiHandlers:
     """Handlers of all methods. All raise CommandError or BackplaneError.
 
-    `data_bytes` is the maximum size of a publication, tags included.
+    `data_bytes` is the maximum size of a publication, tags included. `sockets`: None while Socket.IO is off.
     """
 
-    def __init__(self, api: RealtimeApi, data_bytes: int) -> None:
+    def __init__(self, api: RealtimeApi, data_bytes: int, sockets: ClusterSockets | None = None) -> None:
         self._api = api
         self._data_bytes = data_bytes
+        self._cluster_sockets = sockets
 
     async def publish(self, request: messages.Publish) -> messages.Published:
         """Publish to a channel."""
@@ -117,12 +123,27 @@ class ApiHandlers:
         return messages.Done()
 
     async def disconnect(self, request: messages.Disconnect) -> messages.Done:
-        """Close a user's connections."""
+        """Close a user's connections, or sockets of Socket.IO."""
         wanted = request.disconnect
-        _require_connections(request)
         code = None if wanted is None else DisconnectCode(wanted.code, wanted.reason)
+        if request.namespace:
+            await self._disconnect_sockets(request, code)
+            return messages.Done()
+        if request.rooms or request.excluded or request.close:
+            raise CommandError(codes.BAD_REQUEST, "rooms, except and close need a namespace")
+        _require_connections(request)
         await self._api.disconnect(_connections(request), code=code, spared=request.whitelist)
         return messages.Done()
+
+    async def _disconnect_sockets(self, request: messages.Disconnect, code: DisconnectCode | None) -> None:
+        if request.user or request.client or request.session:
+            raise CommandError(codes.BAD_REQUEST, "namespace and user, client or session: one of them")
+        selection = SocketSelection(
+            request.namespace, frozenset(request.rooms), frozenset([*request.excluded, *request.whitelist])
+        )
+        chosen = code or codes.FORCE_DISCONNECT
+        chosen = DisconnectCode(chosen.code, chosen.reason or codes.default_reason(chosen.code))
+        await self._sockets_of_cluster().disconnect(selection, chosen, whole=request.close)
 
     async def send(self, request: messages.Send) -> messages.Done:
         """Send a message to a user's connections, or to one connection."""
@@ -134,6 +155,57 @@ class ApiHandlers:
             raise CommandError(codes.LIMIT_EXCEEDED, f"data has {len(data)} bytes, more than {self._data_bytes}")
         await self._api.send(_connections(request), Message(data, binary=bool(request.b64data)))
         return messages.Done()
+
+    async def emit(self, request: messages.Emit) -> messages.Emitted:
+        """Send an event to sockets of Socket.IO, and collect their acknowledgements."""
+        if request.volatile and request.ack_timeout is not None:
+            raise CommandError(codes.BAD_REQUEST, "volatile and ack_timeout: one of them")
+        emission = self._emission(request)
+        sockets = self._sockets_of_cluster()
+        if request.ack_timeout is None:
+            await sockets.emit(emission)
+            return messages.Emitted()
+        found = await sockets.collect(emission, request.ack_timeout)
+        acks = [messages.SocketAck(ack.client, _raw(ack.data)) for ack in found.acks]
+        return messages.Emitted(acks=acks, unanswered=found.unanswered, complete=found.complete)
+
+    def _emission(self, request: messages.Emit) -> Emission:
+        try:
+            args = [decode_base64(bytes(arg)) for arg in request.args]
+            emission = emission_of(_selection(request), [request.event, *args], volatile=request.volatile)
+        except PacketError as error:
+            code = codes.LIMIT_EXCEEDED if error.fault is Fault.TOO_MANY_ATTACHMENTS else codes.BAD_REQUEST
+            raise CommandError(code, error.why) from error
+        if emission.size > self._data_bytes:
+            raise CommandError(
+                codes.LIMIT_EXCEEDED, f"the event has {emission.size} bytes, more than {self._data_bytes}"
+            )
+        return emission
+
+    async def join(self, request: messages.Join) -> messages.Moved:
+        """Have sockets of Socket.IO join rooms."""
+        count = await self._sockets_of_cluster().join(_selection(request), request.join)
+        return messages.Moved(num_sockets=count)
+
+    async def leave(self, request: messages.Leave) -> messages.Moved:
+        """Have sockets of Socket.IO leave rooms."""
+        count = await self._sockets_of_cluster().leave(_selection(request), request.leave)
+        return messages.Moved(num_sockets=count)
+
+    async def sockets(self, request: messages.Sockets) -> messages.FoundSockets:
+        """A page of the sockets of Socket.IO, with their users and rooms."""
+        page = await self._sockets_of_cluster().page(_selection(request), after=request.after, limit=request.limit)
+        sockets = [
+            messages.Socket(each.client, each.user, each.rooms, each.transport, _raw(each.info))
+            for each in page.sockets
+        ]
+        following = UNSET if page.is_last else sockets[-1].client
+        return messages.FoundSockets(sockets=sockets, num_sockets=page.total, next=following)
+
+    def _sockets_of_cluster(self) -> ClusterSockets:
+        if self._cluster_sockets is None:
+            raise CommandError(codes.NOT_AVAILABLE, "Socket.IO is off")
+        return self._cluster_sockets
 
     async def refresh(self, request: messages.Refresh) -> messages.Done:
         """Change when a user's connections expire: at a time, never, or now."""
@@ -230,6 +302,10 @@ METHODS: Mapping[str, ApiMethod] = {
     "unsubscribe": Method(messages.Unsubscribe, messages.Done, ApiHandlers.unsubscribe),
     "disconnect": Method(messages.Disconnect, messages.Done, ApiHandlers.disconnect),
     "send": Method(messages.Send, messages.Done, ApiHandlers.send),
+    "emit": Method(messages.Emit, messages.Emitted, ApiHandlers.emit),
+    "join": Method(messages.Join, messages.Moved, ApiHandlers.join),
+    "leave": Method(messages.Leave, messages.Moved, ApiHandlers.leave),
+    "sockets": Method(messages.Sockets, messages.FoundSockets, ApiHandlers.sockets),
     "refresh": Method(messages.Refresh, messages.Done, ApiHandlers.refresh),
     "revoke": Method(messages.Revoke, messages.Revoked, ApiHandlers.revoke),
     "presence": Method(messages.OfChannel, messages.Presence, ApiHandlers.presence),
@@ -261,6 +337,10 @@ class _AboutConnections(Protocol):
 
 def _connections(request: _AboutConnections) -> Connections:
     return Connections(request.user, request.client, request.session)
+
+
+def _selection(request: messages.OfSockets) -> SocketSelection:
+    return SocketSelection(request.namespace, frozenset(request.rooms), frozenset(request.excluded))
 
 
 def _require_connections(request: _AboutConnections) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from realtime_server import codes
 from realtime_server.core.model.grant import Override
@@ -23,6 +23,12 @@ MAX_USER_LENGTH = 1024
 """Characters of a user whose tokens are revoked: they are kept."""
 MAX_OFFSET = 2**53 - 1
 """Redis counts in numbers that are exact up to here."""
+MAX_ROOMS = 1_000
+"""Rooms of Socket.IO in one list."""
+MAX_ACK_SECONDS = 60
+"""Seconds that clients of Socket.IO may have to acknowledge an event."""
+MAX_SOCKETS = 1_000
+"""Sockets of Socket.IO on one page."""
 MAX_TIME = 2**40
 """Unix time in seconds, far beyond what anybody means."""
 
@@ -56,6 +62,23 @@ Base64: TypeAlias = Annotated[
     str,
     Meta(description="Instead of the field without `b64`: the same in base64.", extra_json_schema={"format": "byte"}),
 ]
+
+
+SocketNamespace: TypeAlias = Annotated[
+    str, Meta(min_length=1, description="Namespace of Socket.IO, with its slash; `/` is the main one.")
+]
+Rooms: TypeAlias = Annotated[
+    list[str],
+    Meta(
+        max_length=MAX_ROOMS,
+        description="Rooms of Socket.IO: sockets in any of them; empty: all of the namespace. The id of a socket is a"
+        " room too.",
+    ),
+]
+Excluded: TypeAlias = Annotated[
+    list[str], Meta(max_length=MAX_ROOMS, description="Sockets in any of these rooms are left out.")
+]
+NamedRooms: TypeAlias = Annotated[list[str], Meta(min_length=1, max_length=MAX_ROOMS)]
 
 
 class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,13 +223,116 @@ class DisconnectCode(Request, frozen=True, kw_only=True):
 
 
 class Disconnect(Request, frozen=True, kw_only=True):
-    """Close a user's connections, or one connection of any user."""
+    """Close a user's connections, one connection of any user, or sockets of Socket.IO.
+
+    A socket that is disconnected for good does not close its connection, unless it is the last one on it.
+    """
 
     user: Annotated[str, Meta(description="Id of a user; empty: the connection with the id `client`, whoever's.")] = ""
     client: Client = ""
     session: Session = ""
     whitelist: Annotated[list[str], Meta(max_length=MAX_BATCH, description="Connections that are spared.")] = []
     disconnect: Annotated[DisconnectCode | None, Meta(description="Else 3503: for good.")] = None
+    namespace: Annotated[
+        str,
+        Meta(
+            description="Namespace of Socket.IO, whose sockets are meant, those of any user; without `user`, `client`."
+        ),
+    ] = ""
+    rooms: Rooms = []
+    excluded: Excluded = field(name="except", default=[])
+    close: Annotated[
+        bool, Meta(description="With `namespace`: also the sockets of other namespaces on the same connections.")
+    ] = False
+
+
+class OfSockets(Request, frozen=True, kw_only=True):
+    """Sockets of a namespace of Socket.IO, on all servers."""
+
+    namespace: SocketNamespace = "/"
+    rooms: Rooms = []
+    excluded: Excluded = field(name="except", default=[])
+
+
+class Emit(OfSockets, frozen=True, kw_only=True):
+    """Send an event to sockets of Socket.IO. It is not kept; use `publish` for what clients shall not miss.
+
+    In `args` an object with the one field `b64data` is binary data, wherever it is.
+    """
+
+    event: Annotated[str, Meta(min_length=1, description="Name of the event; not a reserved one, as `connect`.")]
+    args: Annotated[list[Raw], Meta(description="Arguments of the event, any JSON.")] = []
+    volatile: Annotated[bool, Meta(description="Clients that read too slowly are left out.")] = False
+    ack_timeout: Annotated[
+        Annotated[float, Meta(gt=0, le=MAX_ACK_SECONDS)] | None,
+        Meta(
+            description="Seconds in which to collect the acknowledgements of the clients; absent: none are asked for."
+        ),
+    ] = None
+
+
+class SocketAck(Struct, frozen=True):
+    """Acknowledgement of a socket: its arguments, binary ones as objects with `b64data`.
+
+    `data` is absent when it was too large, or those of all sockets together.
+    """
+
+    client: str
+    data: Raw | UnsetType = UNSET
+
+
+class Emitted(Result, frozen=True, kw_only=True):
+    """With `ack_timeout`: what was acknowledged, and the ids of the sockets that have not done so, or have left.
+
+    `complete`: false when a server did not answer; its sockets are in neither list, and may have got the event.
+    """
+
+    acks: list[SocketAck] | UnsetType = UNSET
+    unanswered: list[str] | UnsetType = UNSET
+    complete: bool | UnsetType = UNSET
+
+
+class Join(OfSockets, frozen=True, kw_only=True):
+    """Have sockets of Socket.IO join rooms. It needs no permission of the channel namespace."""
+
+    join: NamedRooms
+
+
+class Leave(OfSockets, frozen=True, kw_only=True):
+    """Have sockets of Socket.IO leave rooms."""
+
+    leave: NamedRooms
+
+
+class Moved(Result, frozen=True, kw_only=True):
+    """The number of sockets, of which each is in the rooms now, or in none of them, also after a recovery."""
+
+    num_sockets: int
+
+
+class Sockets(OfSockets, frozen=True, kw_only=True):
+    """Sockets of Socket.IO, in the order of their ids."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_SOCKETS, description="At most so many on a page.")] = 100
+    after: Annotated[str, Meta(max_length=MAX_KEY_LENGTH, description="Those after this id: `next` of a page.")] = ""
+
+
+class Socket(Struct, frozen=True):
+    """A connected socket. `rooms`: without its own id; `transport`: `websocket` or `polling`."""
+
+    client: str
+    user: str
+    rooms: list[str]
+    transport: str
+    conn_info: Raw | UnsetType = UNSET
+
+
+class FoundSockets(Result, frozen=True, kw_only=True):
+    """A page of sockets, the number of all, and for `after` of the next page `next`; absent on the last one."""
+
+    sockets: list[Socket]
+    num_sockets: int
+    next: str | UnsetType = UNSET
 
 
 class Send(Request, frozen=True, kw_only=True):

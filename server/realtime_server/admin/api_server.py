@@ -22,6 +22,7 @@ from realtime_server.core.model.nesting import check_nesting
 from realtime_server.core.model.surrogates import explain
 from realtime_server.core.ports.api import RealtimeApi
 from realtime_server.core.ports.tracing import NO_TRACING, Tracing
+from realtime_server.socket_io.cluster_sockets import ClusterSockets
 
 logger = structlog.get_logger()
 
@@ -34,7 +35,7 @@ API_PATH = "/api"
 class ApiServer:
     """HTTP site of the server API: checks the key, calls the method, and converts errors. `usage` counts calls.
 
-    `data_bytes` is the maximum size of a publication.
+    `data_bytes` is the maximum size of a publication. `sockets`: None while Socket.IO is off.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class ApiServer:
         api: RealtimeApi,
         keys: ApiKeys,
         *,
+        sockets: ClusterSockets | None = None,
         data_bytes: int = BODY_BYTES,
         tracing: Tracing = NO_TRACING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._handlers = ApiHandlers(api, data_bytes)
+        self._handlers = ApiHandlers(api, data_bytes, sockets)
         self._keys = keys
         self._clock = clock
         self._tracing = tracing

@@ -25,7 +25,8 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 JsonObject: TypeAlias = dict[str, Json]
 
 DESCRIPTION = """\
-For backends of applications. It has the methods, names and answers of Centrifugo's server API.
+For backends of applications. It has the methods, names and answers of Centrifugo's server API, and methods for the
+sockets of Socket.IO: `emit`, `join`, `leave`, `sockets`.
 
 A call that was understood is answered with status 200 and either `result` or `error`. Error 100 is temporary: the
 backplane did not answer, and a publication may have been delivered all the same; with an `idempotency_key` the call can
@@ -79,11 +80,13 @@ def document() -> JsonObject:
 TAGS = {
     "publications": "What is said in channels.",
     "connections": "Who is connected, on whichever server.",
+    "sockets": "Clients of Socket.IO, by their rooms.",
     "channels": "What channels keep, and who is in them.",
     "cluster": "Servers, and calls as such.",
 }
 TAG_OF = {
     **dict.fromkeys(("publish", "broadcast"), "publications"),
+    **dict.fromkeys(("emit", "join", "leave", "sockets"), "sockets"),
     **dict.fromkeys(("subscribe", "unsubscribe", "disconnect", "send", "refresh", "revoke"), "connections"),
     **dict.fromkeys(("presence", "presence_stats", "history", "history_remove", "channels"), "channels"),
     **dict.fromkeys(("info", "batch", "openapi", "health"), "cluster"),

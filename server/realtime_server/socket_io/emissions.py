@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
+
 import msgspec
 
 from realtime_server.protocols.socket_io.attachments import Value, extract_attachments
 from realtime_server.protocols.socket_io.errors import Fault, PacketError
 from realtime_server.protocols.socket_io.packets import MAX_ATTACHMENTS, is_event
+from realtime_server.socket_io.ack_collection import AckCollection, AckRoom, CollectedAcks
 from realtime_server.socket_io.socket_index import SocketIndex, SocketSelection
+
+MAX_AWAITED = 100_000
+"""Number of acknowledgements that a worker waits for, of all emissions."""
+MAX_ACK_BYTES = 64 << 20
+"""Size of the data of the acknowledgements that a worker has collected and not passed on yet."""
+LAST_ACK_ID = 2**31 - 1
+"""Largest id of an acknowledgement that every client can read."""
+
+
+class TooManySocketsError(Exception):
+    """Refusal of an emission whose acknowledgements would be too many; no socket has got it."""
 
 
 class Emission(msgspec.Struct, array_like=True, frozen=True):
@@ -48,6 +62,10 @@ class Emissions:
     def __init__(self, sockets: SocketIndex, *, max_bytes: int) -> None:
         self._sockets = sockets
         self.max_bytes = max_bytes
+        self._ack_room = AckRoom(MAX_ACK_BYTES)
+        self._awaited = 0
+        self._number = secrets.randbelow(LAST_ACK_ID)
+        """Id of the last acknowledgement; it begins anywhere, as a client may have moved here with older ones."""
 
     def deliver(self, emission: Emission) -> int:
         """Send an emission to the selected sockets, encoded once; return their number. Never raises.
@@ -66,3 +84,29 @@ class Emissions:
             for session in selected:
                 session.connection.write(frames)
         return len(selected)
+
+    async def collect(self, emission: Emission, *, seconds: float, sockets: int, max_bytes: int) -> CollectedAcks:
+        """Send an emission as `deliver` does, and return the acknowledgements that come within so many seconds.
+
+        `sockets`, `max_bytes`: most sockets that are asked, and size of the data that they may answer together. Raises
+        TooManySocketsError. A socket that ends meanwhile is not waited for.
+        """
+        namespace = self._sockets.namespace(emission.sockets.namespace)
+        if namespace is None or emission.size > self.max_bytes:
+            return CollectedAcks([], [])
+        selected = self._sockets.select(emission.sockets)
+        if len(selected) > min(sockets, MAX_AWAITED - self._awaited):
+            raise TooManySocketsError
+        number = self._number = (self._number + 1) & LAST_ACK_ID
+        collection = AckCollection([session.client for session in selected], self._ack_room, max_bytes=max_bytes)
+        frames = namespace.codec.emission(emission.data, emission.attachments, number)
+        self._awaited += len(selected)
+        for session in selected:
+            session.await_ack(number, collection)
+            session.connection.write(frames)
+        try:
+            return await collection.wait(seconds)
+        finally:
+            self._awaited -= len(selected)
+            for session in selected:
+                session.drop_ack(number)

@@ -96,6 +96,11 @@ class SocketView:
             self._closed = True
             self._shared.close(code, but=self.session)
 
+    @property
+    def transport_name(self) -> str:
+        """See SharedConnection."""
+        return self._shared.transport
+
     def disconnect_all(self, code: DisconnectCode) -> None:
         """See SharedConnection."""
         self._shared.disconnect_sockets(code)
@@ -364,9 +369,11 @@ class EngineConnection:
             self._end_socket(session)
         elif kind is PacketType.EVENT and not session.closed:
             if session.welcome:
-                session.on_event(packet, len(packet.data) + sum(map(len, packet.attachments)))
+                session.on_event(packet, packet.size)
             else:
                 self._close_broken("an event comes after the answer to CONNECT")
+        elif kind is PacketType.ACK:
+            session.on_ack(packet, packet.size)
 
     def _connect(self, packet: Packet) -> None:
         """Open a socket."""

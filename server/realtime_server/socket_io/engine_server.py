@@ -14,6 +14,7 @@ from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
 from realtime_server.protocols.socket_io.namespace_codec import Framing
+from realtime_server.socket_io.cluster_sockets import ClusterSockets
 from realtime_server.socket_io.emissions import Emissions
 from realtime_server.socket_io.engine_connection import EngineConnection, EngineContext
 from realtime_server.socket_io.forwarded_requests import (
@@ -26,6 +27,7 @@ from realtime_server.socket_io.room_operations import RoomOperations
 from realtime_server.socket_io.socket_handlers import SocketHandlers
 from realtime_server.socket_io.socket_index import SocketIndex
 from realtime_server.socket_io.socket_namespace import SocketNamespace
+from realtime_server.socket_io.socket_requests import SocketRequestHandler
 
 BEAT_SECONDS = 1.0
 
@@ -102,7 +104,7 @@ class EngineSocket:
 class EngineServer:
     """Connections of a worker. `max_connections` bounds those that have no socket yet, too.
 
-    `emissions` and `rooms`: what backends do with its sockets.
+    `emissions` and `rooms`: what backends do with its sockets; `cluster`: with those of all workers.
     """
 
     def __init__(
@@ -124,6 +126,9 @@ class EngineServer:
         sockets = SocketIndex(served, node.hub)
         self.emissions = Emissions(sockets, max_bytes=limits.reply_bytes)
         self.rooms = RoomOperations(sockets, node.operations)
+        handler = SocketRequestHandler(sockets, self.emissions, self.rooms, answer_bytes=node.asks.answer_bytes)
+        handler.serve(node)
+        self.cluster = ClusterSockets(node, served)
         self._context = EngineContext(
             node,
             served,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import msgspec
@@ -18,7 +17,7 @@ from realtime_server.core.node import Operations
 from realtime_server.core.operations.ordered_joins import OrderedJoins
 from realtime_server.core.operations.publishing import Publishing
 from realtime_server.core.ports.backend import Connecting
-from realtime_server.protocols.socket_io.attachments import Value, insert_attachments
+from realtime_server.protocols.socket_io.attachments import attachments_in_base64, insert_attachments
 from realtime_server.protocols.socket_io.namespace_codec import MESSAGE, PLACEHOLDER
 from realtime_server.protocols.socket_io.packets import Packet, is_event
 from realtime_server.protocols.socket_io.positions import returning_in
@@ -257,11 +256,7 @@ def _subscribe_options(items: Sequence[Raw]) -> SubscribeOptions:
 
 def _arguments(packet: Packet) -> bytes:
     """Return the arguments of an event as a JSON array; binary data as an object with base64."""
-    arguments = _array(packet.items()[1:])
-    if not packet.attachments:
-        return arguments
-    encoded: list[Value] = [{"b64data": base64.b64encode(each).decode()} for each in packet.attachments]
-    return msgspec.json.encode(insert_attachments(arguments, encoded))
+    return attachments_in_base64(_array(packet.items()[1:]), packet.attachments)
 
 
 def _array(items: Sequence[Raw]) -> bytes:

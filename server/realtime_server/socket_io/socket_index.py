@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from realtime_server.core.channels.hub import Hub
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 from realtime_server.socket_io.socket_session import SocketSession
+
+ENTRY_BYTES = 16
+"""Upper bound of the size of an empty value in a message."""
 
 
 class SocketSelection(msgspec.Struct, array_like=True, frozen=True):
@@ -20,6 +24,30 @@ class SocketSelection(msgspec.Struct, array_like=True, frozen=True):
     namespace: str
     rooms: frozenset[str] = frozenset()
     excluded: frozenset[str] = frozenset()
+
+
+class SocketEntry(msgspec.Struct, array_like=True, frozen=True):
+    """Connected socket, as backends see it. `info`: JSON of its token or the connect hook; `rooms` without its id."""
+
+    client: str
+    user: str
+    transport: str
+    info: bytes | None
+    rooms: list[str]
+
+    @property
+    def size(self) -> int:
+        """Upper bound of its size in bytes, encoded."""
+        texts = (self.client, self.user, self.transport, *self.rooms)
+        return ENTRY_BYTES + len(self.info or b"") + sum(len(text.encode()) + ENTRY_BYTES for text in texts)
+
+
+class SocketPage(msgspec.Struct, array_like=True, frozen=True):
+    """Sockets in the order of their ids. `total`: number of all; `is_last`: none follow."""
+
+    sockets: list[SocketEntry]
+    total: int
+    is_last: bool
 
 
 class SocketIndex:
@@ -57,6 +85,20 @@ class SocketIndex:
         channels = [namespace.channel_of(room) for room in excluded]
         return [session for session in found if session.client not in excluded and not _is_in(session, channels)]
 
+    def page(self, selection: SocketSelection, *, after: str, limit: int, max_bytes: int) -> SocketPage:
+        """Return the selected sockets with ids after `after`: at most `limit`, with `max_bytes` unless it is one."""
+        selected = self.select(selection)
+        following = (session for session in selected if session.client > after)
+        found = heapq.nsmallest(limit + 1, following, key=lambda session: session.client)
+        entries: list[SocketEntry] = []
+        for session in found[:limit]:
+            entry = _entry_of(session)
+            max_bytes -= entry.size
+            if max_bytes < 0 and entries:
+                break
+            entries.append(entry)
+        return SocketPage(entries, len(selected), len(entries) == len(found))
+
     def _in_rooms(self, namespace: SocketNamespace, rooms: Iterable[str]) -> Collection[SocketSession]:
         sockets = self._sockets[namespace.name]
         found: dict[SocketSession, None] = {}
@@ -73,6 +115,12 @@ class SocketIndex:
         for receiver in () if channel is None else channel.subscribers():
             if isinstance(receiver, SocketSession) and receiver.namespace is namespace:
                 yield receiver
+
+
+def _entry_of(session: SocketSession) -> SocketEntry:
+    rooms = [room for name in session.subscriptions if (room := session.namespace.room_of(name)) is not None]
+    info = session.client_info().connection_info
+    return SocketEntry(session.client, session.user, session.transport_name, info, sorted(rooms))
 
 
 def _is_in(session: SocketSession, channels: Iterable[str]) -> bool:

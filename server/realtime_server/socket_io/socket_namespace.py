@@ -33,4 +33,12 @@ class SocketNamespace:
 
     def channel_of(self, room: str) -> str:
         """Return the channel of a room."""
-        return room if self.channel_namespace in {"", DEFAULT} else f"{self.channel_namespace}:{room}"
+        return f"{self._prefix}{room}"
+
+    def room_of(self, channel: str) -> str | None:
+        """Return the room that a channel is; None for a channel of another namespace."""
+        return channel.removeprefix(self._prefix) if channel.startswith(self._prefix) else None
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self.channel_namespace in {"", DEFAULT} else f"{self.channel_namespace}:"

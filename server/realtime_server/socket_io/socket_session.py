@@ -20,6 +20,7 @@ from realtime_server.core.ports.client import Connection
 from realtime_server.core.sessions.queueing_session import QueueingSession
 from realtime_server.core.sessions.session import SessionContext
 from realtime_server.protocols.socket_io.packets import Packet, PacketType
+from realtime_server.socket_io.ack_collection import AckCollection
 from realtime_server.socket_io.kept_rooms import KeptRooms
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 
@@ -54,6 +55,10 @@ class SocketHandlers(Protocol):
 class SharedConnection(Connection, Protocol):
     """Connection of a socket, which it shares with others."""
 
+    @property
+    def transport_name(self) -> str:
+        """Name of the current transport, which an upgrade changes."""
+
     def disconnect_all(self, code: DisconnectCode) -> None:
         """Disconnect all sockets that share it, each with this code."""
 
@@ -64,7 +69,7 @@ class SocketSession(QueueingSession[QueuedEvent]):
     `kept`: its state, from which it may go on elsewhere; None where the namespace does not recover.
     """
 
-    __slots__ = ("_auth", "_handlers", "_refused", "_shared", "kept", "namespace")
+    __slots__ = ("_auth", "_awaited", "_handlers", "_refused", "_shared", "kept", "namespace")
 
     def __init__(
         self,
@@ -83,6 +88,8 @@ class SocketSession(QueueingSession[QueuedEvent]):
         self._refused = False
         self._auth: bytes | None = None
         """Data of a CONNECT that is to be handled first."""
+        self._awaited: dict[int, AckCollection] | None = None
+        """Acknowledgements that are awaited, by their ids."""
 
     # what the client sends
 
@@ -107,6 +114,25 @@ class SocketSession(QueueingSession[QueuedEvent]):
             self._run_now(self._handlers.handle(self, event))
         else:
             self._enqueue(event, self._context.clock())
+
+    def await_ack(self, number: int, collection: AckCollection) -> None:
+        """Pass on the acknowledgement with this id, or the end of the socket, until `drop_ack`."""
+        self._awaited = self._awaited or {}
+        self._awaited[number] = collection
+
+    def drop_ack(self, number: int) -> None:
+        """Ignore the acknowledgement with this id from now on. Idempotent."""
+        if self._awaited is not None:
+            self._awaited.pop(number, None)
+
+    def on_ack(self, packet: Packet, size: int) -> None:
+        """Handle an acknowledgement of `size` bytes; one that nobody waits for, or no longer, is ignored."""
+        collection = None if self._awaited is None or packet.id is None else self._awaited.pop(packet.id, None)
+        if collection is None:
+            return
+        fits = size <= self._context.limits.message_bytes
+        self._context.counters.limits[Limit.MESSAGE_BYTES] += not fits
+        collection.take(self.client, packet if fits else None)
 
     def on_text(self, payload: bytes, now: float) -> None:
         """See Session; never called: the connection decodes messages, and passes on packets."""
@@ -238,6 +264,11 @@ class SocketSession(QueueingSession[QueuedEvent]):
 
     # the end
 
+    @property
+    def transport_name(self) -> str:
+        """Name of the current transport of its connection."""
+        return self._shared.transport_name
+
     def disconnect_all(self, code: DisconnectCode) -> None:
         """Disconnect all sockets of its connection, see `disconnect`."""
         self._shared.disconnect_all(code)
@@ -246,6 +277,9 @@ class SocketSession(QueueingSession[QueuedEvent]):
         """See Session."""
         if not self.closed:
             self._handlers.on_end(self)
+            for collection in (self._awaited or {}).values():
+                collection.give_up(self.client)
+            self._awaited = None
             if self.kept is not None:
                 self.kept.release()  # before its rooms are left
         super().on_closed(code)

@@ -30,6 +30,9 @@ NAMESPACES: list[JsonValue] = [
     {"name": "frames"},
     {"name": "feed"},
 ]
+PROTOCOLS: JsonObject = {
+    "socket_io": {"enabled": True, "namespaces": [{"name": "/"}, {"name": "/chat", "channel_namespace": "chat"}]}
+}
 SHOP_KEY = "key-of-the-shop"
 BODY_BYTES = 8 * 1024 * 1024
 
@@ -83,7 +86,7 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     keys: JsonObject = {"key_file": str(folder / "all"), "keys": [shop]}
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(running_redis())
-        process = ServerProcess("documented", redis, namespaces=NAMESPACES, api=keys)
+        process = ServerProcess("documented", redis, namespaces=NAMESPACES, api=keys, protocols=PROTOCOLS)
         server = await stack.enter_async_context(process)
         client = await stack.enter_async_context(raw_client(server.url))
         token = connection_token(TOKEN_SECRET, "alice", info={"name": "Alice"})

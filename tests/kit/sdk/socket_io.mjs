@@ -7,7 +7,8 @@
 // (socket, event, args; answered with the arguments of the acknowledgement, or with an error if there is none in time),
 // send (the same without an acknowledgement), transport (answered with its name), disconnect and connect (socket), cut
 // (close the transport), claimed (answered with the pid and the offset of a socket), claim (socket, pid, offset: set
-// them). Binary data is {"base64": "..."}. It ends when stdin ends.
+// them). Binary data is {"base64": "..."}. Every event but `silent` that asks for an acknowledgement is acknowledged with
+// its arguments. It ends when stdin ends.
 import { createInterface } from 'node:readline';
 import { io } from 'socket.io-client';
 
@@ -44,7 +45,11 @@ const sockets = options.sockets.map(({ namespace, auth }, socket) => {
   made.on('connect', () => write({ event: 'connect', socket, id: made.id, recovered: made.recovered === true }));
   made.on('disconnect', (reason) => write({ event: 'disconnect', socket, reason }));
   made.on('connect_error', (error) => write({ event: 'connect_error', socket, message: error.message, data: error.data ?? null }));
-  made.onAny((name, ...args) => write({ event: 'event', socket, name, args: args.map(encoded) }));
+  made.onAny((name, ...args) => {
+    const acknowledge = typeof args.at(-1) === 'function' ? args.pop() : () => {};
+    write({ event: 'event', socket, name, args: args.map(encoded) });
+    if (name !== 'silent') acknowledge(...args);
+  });
   return made;
 });
 

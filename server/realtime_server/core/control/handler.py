@@ -63,7 +63,12 @@ class ControlHandler:
         self._asks = asks
         self._send = send
         self._emulate = emulate
+        self._listeners: dict[str, Callable[[bytes], None]] = {}
         self.surveys = Surveys()
+
+    def listen(self, name: str, listener: Callable[[bytes], None]) -> None:
+        """Pass on notices for this name, in the order of their arrival; a listener never raises."""
+        self._listeners[name] = listener
 
     def take(self, message: bytes) -> None:
         """Handle a message; unknown messages, of another release, are ignored."""
@@ -75,6 +80,9 @@ class ControlHandler:
                 self._revoker.apply([request.revocation])
             case messages.Emulate():
                 self._emulate(request)
+            case messages.Notice():
+                if (listener := self._listeners.get(request.name)) is not None:
+                    listener(request.data)
             case messages.Ask() | messages.WithdrawAsk() | messages.Answer():
                 self._asks.take(request)
             case messages.AskChannels():

@@ -110,6 +110,13 @@ class Emulate(msgspec.Struct, tag="emulate", frozen=True):
     data: bytes
 
 
+class Notice(msgspec.Struct, tag="notice", frozen=True):
+    """Message for those that listen for `name` at the receiving workers; it has no answer."""
+
+    name: str
+    data: bytes
+
+
 class Ask(msgspec.Struct, tag="ask", frozen=True):
     """Request for `name` at the receiving worker, which `worker` waits to be answered for so many seconds."""
 
@@ -183,6 +190,7 @@ Message = (
     | Refresh
     | Revoke
     | Emulate
+    | Notice
     | Ask
     | WithdrawAsk
     | Answer

@@ -5,6 +5,7 @@ Source: https://github.com/socketio/socket.io-protocol, `{"_placeholder": true, 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias, cast
 
@@ -17,6 +18,8 @@ Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, V
 """Value of JSON, or bytes."""
 Container: TypeAlias = "list[Value] | dict[str, Value]"
 
+BASE64 = "b64data"
+"""Field of the object that binary data is for backends."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -89,6 +92,32 @@ def extract_attachments(value: Value) -> tuple[bytes, tuple[bytes, ...]]:
         return _encoder.encode(copied), tuple(attachments)
     except ValueError as error:
         raise PacketError(Fault.BAD_JSON, "data has whole characters, and integers that JSON can have") from error
+
+
+def attachments_in_base64(document: bytes, attachments: Sequence[bytes]) -> bytes:
+    """Return JSON for backends: each attachment is an object `{"b64data": "..."}`. Raises PacketError."""
+    if not attachments:
+        return document
+    encoded: list[Value] = [{BASE64: base64.b64encode(each).decode()} for each in attachments]
+    return _encoder.encode(insert_attachments(document, encoded))
+
+
+def decode_base64(document: bytes) -> Value:
+    """Return the value of a backend's JSON, in which an object with the one field `b64data` is bytes.
+
+    Raises PacketError.
+    """
+
+    def decode(value: Value) -> Value:
+        if not isinstance(value, dict) or value.keys() != {BASE64}:
+            return value
+        text = value[BASE64]
+        try:
+            return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
+        except ValueError as error:
+            raise PacketError(Fault.BAD_BASE64, f"{BASE64} is base64") from error
+
+    return _copy(_decode(document), decode)
 
 
 def _copy(value: Value, replace: Callable[[Value], Value]) -> Value:

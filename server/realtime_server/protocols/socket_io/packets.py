@@ -69,6 +69,11 @@ class Packet(msgspec.Struct, frozen=True, gc=False):
     attachments: tuple[bytes, ...] = ()
     name: str = ""
 
+    @property
+    def size(self) -> int:
+        """Size of its data and its attachments in bytes."""
+        return len(self.data) + sum(map(len, self.attachments))
+
     def items(self) -> list[msgspec.Raw]:
         """Return the elements of the data of an event, its name included, or of an acknowledgement."""
         return _items_decoder.decode(self.data)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from realtime_server.core.auth.claims import Claims
+from realtime_server.core.limits.limit import Limit
 from realtime_server.core.ports.backend import Connected, Hook
 from realtime_server.protocols.socket_io.attachments import Value
 from realtime_server.protocols.socket_io.errors import Fault, PacketError
 from realtime_server.protocols.socket_io.packets import MAX_ATTACHMENTS
-from realtime_server.socket_io.emissions import Emission, emission_of
+from realtime_server.socket_io.ack_collection import Ack, CollectedAcks
+from realtime_server.socket_io.emissions import Emission, TooManySocketsError, emission_of
 from realtime_server.socket_io.socket_index import SocketSelection
 from tests.unit.realtime_server.socket_io.world import Client, World, polled, settle
 
@@ -151,3 +154,111 @@ def test_an_event_at_which_clients_break_off_is_refused(event: list[Value], faul
     with pytest.raises(PacketError) as refused:
         emission_of(SocketSelection("/"), event)
     assert refused.value.fault is fault
+
+
+# acknowledgements
+
+
+def asked(world: World, *event: Value, seconds: float = 60, sockets: int = 10) -> asyncio.Task[CollectedAcks]:
+    """Emit to all of `/`, and ask for acknowledgements."""
+    emission = emission_of(SocketSelection("/"), [*event])
+    work = world.server.emissions.collect(emission, seconds=seconds, sockets=sockets, max_bytes=1000)
+    return asyncio.create_task(work)
+
+
+def number_in(message: str | bytes) -> str:
+    """Return the id of the acknowledgement that an event asks for."""
+    assert isinstance(message, str)
+    found = re.fullmatch(r'42([0-9]+)\["x"\]', message)
+    assert found is not None, message
+    return found[1]
+
+
+async def test_acknowledgements_are_collected() -> None:
+    """One event, one id, the same frames for all; what a client sends twice counts once."""
+    world = World()
+    clients = [await joined(world) for _ in range(3)]
+    collecting = asked(world, "x")
+    await settle()
+    numbers = {number_in(message) for client, _ in clients for message in client.take()}
+    [number] = numbers
+    (a, a_id), (b, b_id), (c, c_id) = clients
+    a.text(f"43{number}[1]", f"43{number}[2]")
+    b.text(f'461-{number}[{{"_placeholder":true,"num":0}}]')
+    b.binary(b"\x00")
+    assert not collecting.done()
+    c.socket.on_closed()
+    acks = [Ack(a_id, b"[1]"), Ack(b_id, b'[{"b64data":"AA=="}]')]
+    assert await collecting == CollectedAcks(acks, [c_id])
+    assert a.closed_by is None
+
+
+async def test_late_and_unknown_acknowledgements_are_ignored() -> None:
+    world = World()
+    client, sid = await joined(world)
+    assert await asked(world, "x", seconds=0) == CollectedAcks([], [sid])
+    [message] = client.take()
+    client.text(f"43{number_in(message)}[1]", "430[1]", f'43{number_in(message)}{"1" * 4}["x"]')
+    collecting = asked(world, "x")
+    await settle()
+    [later] = client.take()
+    assert number_in(later) != number_in(message)
+    client.text(f"43{number_in(later)}[2]")
+    assert await collecting == CollectedAcks([Ack(sid, b"[2]")], [])
+    assert client.closed_by is None
+
+
+async def test_a_client_cannot_answer_for_another_one() -> None:
+    """The id is the same, but each has to answer itself."""
+    world = World()
+    a, a_id = await joined(world)
+    b, b_id = await joined(world)
+    collecting = asked(world, "x")
+    await settle()
+    number = number_in(a.take()[0])
+    a.text(f"43{number}[1]", f"43{number}[2]", f"43{number}[3]")
+    await settle()
+    assert not collecting.done()
+    b.socket.on_closed()
+    assert await collecting == CollectedAcks([Ack(a_id, b"[1]")], [b_id])
+
+
+async def test_an_acknowledgement_above_the_size_of_a_message_is_left_out() -> None:
+    world = World()
+    client, sid = await joined(world)
+    collecting = asked(world, "x")
+    await settle()
+    [message] = client.take()
+    client.text(f'43{number_in(message)}["{"x" * world.node.settings.limits.message_bytes}"]')
+    assert await collecting == CollectedAcks([Ack(sid, None)], [])
+    assert world.node.counters.limits[Limit.MESSAGE_BYTES] == 1
+
+
+async def test_where_an_acknowledgement_is_asked_for_a_client_takes_no_argument_for_a_position() -> None:
+    """Its last argument is the function that answers."""
+    world = World()
+    client = world.open()
+    await client.ask("40/rooms,")
+    emission = emission_of(SocketSelection("/rooms"), ["x", "1-1"])
+    collecting = asyncio.create_task(world.server.emissions.collect(emission, seconds=60, sockets=1, max_bytes=10))
+    await settle()
+    [message] = client.take()
+    assert re.fullmatch(r'42/rooms,[0-9]+\["x","1-1"\]', str(message))
+    collecting.cancel()
+
+
+async def test_too_many_acknowledgements_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one emission, or by all of a worker."""
+    world = World()
+    clients = [(await joined(world))[0] for _ in range(2)]
+    with pytest.raises(TooManySocketsError):
+        await asked(world, "x", sockets=1)
+    assert [client.take() for client in clients] == [[], []]
+    monkeypatch.setattr("realtime_server.socket_io.emissions.MAX_AWAITED", 3)
+    collecting = asked(world, "x")
+    await settle()
+    with pytest.raises(TooManySocketsError):
+        await asked(world, "x")
+    collecting.cancel()
+    await settle()
+    assert len((await asked(world, "x", seconds=0)).unanswered) == 2

@@ -20,4 +20,12 @@ from tests.unit.realtime_server.socket_io.world import FRAMING
     ],
 )
 def test_a_room_is_a_channel(channel_namespace: str, room: str, channel: str) -> None:
-    assert SocketNamespace("/", NamespaceCodec("/", FRAMING), channel_namespace).channel_of(room) == channel
+    namespace = SocketNamespace("/", NamespaceCodec("/", FRAMING), channel_namespace)
+    assert namespace.channel_of(room) == channel
+    assert namespace.room_of(channel) == room
+
+
+def test_a_channel_of_another_namespace_is_no_room() -> None:
+    namespace = SocketNamespace("/", NamespaceCodec("/", FRAMING), "chat")
+    assert namespace.room_of("news:a") is None
+    assert namespace.room_of("chat") is None

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from realtime_server.core.model.nesting import MAX_NESTING
 from realtime_server.protocols.socket_io.attachments import (
     Value,
+    attachments_in_base64,
     check_placeholders,
+    decode_base64,
     extract_attachments,
     insert_attachments,
 )
@@ -53,6 +55,23 @@ def test_an_attachment_has_one_place_or_none() -> None:
     with pytest.raises(PacketError) as caught:
         check_placeholders(b"[%b,[%b]]" % (PLACE, PLACE), 2)
     assert caught.value.fault is Fault.BAD_PLACEHOLDER
+
+
+def test_backends_get_and_give_binary_data_in_base64() -> None:
+    """An object with the one field is binary data, wherever it is; any other object is itself."""
+    document = b'[{"b64data":"AP8="},{"x":{"b64data":""}},{"b64data":"AA==","y":1}]'
+    decoded = decode_base64(document)
+    assert decoded == [b"\x00\xff", {"x": b""}, {"b64data": "AA==", "y": 1}]
+    assert attachments_in_base64(*extract_attachments(decoded)) == document
+    assert attachments_in_base64(b"[1.0]", ()) == b"[1.0]"
+
+
+@pytest.mark.parametrize("text", ["?", "AA", "AA=\\n=", "ä"])
+def test_what_is_no_base64_is_refused(text: str) -> None:
+    for value in (f'"{text}"', "1", "null", "{}"):
+        with pytest.raises(PacketError) as caught:
+            decode_base64(b'{"b64data":%b}' % value.encode())
+        assert caught.value.fault is Fault.BAD_BASE64
 
 
 @pytest.mark.parametrize(
