@@ -6,7 +6,7 @@ import secrets
 
 import msgspec
 
-from realtime_server.protocols.socket_io.attachments import Value, extract_attachments
+from realtime_server.protocols.socket_io.attachments import Value, check_placeholders, extract_attachments
 from realtime_server.protocols.socket_io.errors import Fault, PacketError
 from realtime_server.protocols.socket_io.packets import MAX_ATTACHMENTS, is_event
 from realtime_server.socket_io.ack_collection import AckCollection, AckRoom, CollectedAcks
@@ -46,13 +46,16 @@ def emission_of(sockets: SocketSelection, event: list[Value], *, volatile: bool 
     """Make an emission of an event's name and arguments, in which bytes become attachments.
 
     Raises PacketError for what clients would break off the connection at: a name that is no string or is reserved,
-    more attachments than they take, data that is nested too deeply or cannot be JSON.
+    more attachments than they take, data that is nested too deeply or cannot be JSON, or data beside attachments that
+    has the form of an attachment's place, as what a client has sent may have.
     """
     data, attachments = extract_attachments(event)
     if not is_event(data):
         raise PacketError(Fault.RESERVED_EVENT, "the name of an event, a string that is not reserved, comes first")
     if len(attachments) > MAX_ATTACHMENTS:
         raise PacketError(Fault.TOO_MANY_ATTACHMENTS, f"an event has at most {MAX_ATTACHMENTS} binary arguments")
+    if attachments:
+        check_placeholders(data, len(attachments))
     return Emission(sockets, data, attachments, volatile)
 
 

@@ -148,12 +148,20 @@ async def test_sockets_get_events_from_the_answer_to_connect_to_their_end() -> N
         (["connect"], Fault.RESERVED_EVENT),
         ([b"x"], Fault.RESERVED_EVENT),
         (["x", *[b"\x00"] * (MAX_ATTACHMENTS + 1)], Fault.TOO_MANY_ATTACHMENTS),
+        (["x", b"\x00", {"_placeholder": True, "num": 99}], Fault.BAD_PLACEHOLDER),
+        (["x", {"_placeholder": True, "num": 0}, b"\x00"], Fault.BAD_PLACEHOLDER),
     ],
 )
 def test_an_event_at_which_clients_break_off_is_refused(event: list[Value], fault: Fault) -> None:
     with pytest.raises(PacketError) as refused:
         emission_of(SocketSelection("/"), event)
     assert refused.value.fault is fault
+
+
+def test_what_looks_like_a_place_is_data_where_there_are_no_attachments() -> None:
+    """Clients look for places in packets with attachments alone."""
+    event: list[Value] = ["x", {"_placeholder": True, "num": 99}]
+    assert emission_of(SocketSelection("/"), event).data == b'["x",{"_placeholder":true,"num":99}]'
 
 
 # acknowledgements
