@@ -245,6 +245,7 @@ class Node:
             single_connection,
             self.asks,
             send=self.tell,
+            announce=self._announce,
             emulate=self._take_emulated,
         )
 
@@ -383,8 +384,8 @@ class Node:
         """Send a control message to all workers, or to one. Raises BackplaneError."""
         await self.broker.publish_control(control.encode(message), worker)
 
-    async def _announce(self) -> None:
-        await self.tell(control.Announce.of(self._info()))
+    async def _announce(self, worker: str = "") -> None:
+        await self.tell(control.Announce.of(self._info()), worker)
 
     def _info(self) -> NodeInfo:
         return NodeInfo(

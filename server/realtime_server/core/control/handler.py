@@ -34,7 +34,7 @@ AboutConnections: TypeAlias = (
 class ControlHandler:
     """Handler of control messages for the sessions of one worker. Never raises.
 
-    `uid` names this worker; `send` sends a message to the worker of that name.
+    `uid` names this worker; `send` sends a message to the worker of that name, `announce` announces this one to it.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class ControlHandler:
         asks: Asks,
         *,
         send: Callable[[messages.Message, str], Awaitable[None]],
+        announce: Callable[[str], Awaitable[None]],
         emulate: Callable[[messages.Emulate], None],
     ) -> None:
         self._uid = uid
@@ -62,6 +63,7 @@ class ControlHandler:
         self._single_connection = single_connection
         self._asks = asks
         self._send = send
+        self._announce = announce
         self._emulate = emulate
         self._listeners: dict[str, Callable[[bytes], None]] = {}
         self.surveys = Surveys()
@@ -99,10 +101,16 @@ class ControlHandler:
 
     def _note_peer(self, request: messages.Announce | messages.Leave) -> None:
         if isinstance(request, messages.Announce):
-            self._peers.note(request.to_info())
+            if self._peers.note(request.to_info()) and request.uid != self._uid:
+                self._tasks.spawn(self._introduce(request.uid), "introduce")
         else:
             self._peers.forget(request.uid)
             self._asks.check()
+
+    async def _introduce(self, uid: str) -> None:
+        """Announce this worker to a new one, which would else not know for a while whom to ask."""
+        with contextlib.suppress(BackplaneError):
+            await self._announce(uid)
 
     def _action_of(self, request: AboutConnections) -> Action:
         """Return what is to be done with each connection that a message is about."""

@@ -21,9 +21,11 @@ class Peers:
         self._listens_since = clock()
         self._heard: dict[str, tuple[float, NodeInfo]] = {}
 
-    def note(self, info: NodeInfo) -> None:
-        """Record a worker's announcement."""
+    def note(self, info: NodeInfo) -> bool:
+        """Record a worker's announcement; return True for one that had not been heard of."""
+        is_new = info.uid not in self._heard
         self._heard[info.uid] = (self._clock(), info)
+        return is_new
 
     def forget(self, uid: str) -> None:
         """Record that a worker has stopped."""

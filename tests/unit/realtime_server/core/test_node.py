@@ -469,6 +469,34 @@ async def test_a_worker_that_does_not_live_is_told() -> None:
     await node.stop()
 
 
+class AddressedBroker(MemoryBroker):
+    """Broker that records the control messages for other workers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[control.Message | None, str]] = []
+
+    async def publish_control(self, message: bytes, node: str = "") -> None:
+        """Record a message."""
+        self.sent.append((control.decode(message), node))
+
+
+async def test_a_worker_announces_itself_to_a_new_one_at_once() -> None:
+    """So that the new one asks it from the beginning; once, not for each announcement, and not to itself."""
+    broker = AddressedBroker()
+    node = make_node(broker)
+    await node.start()
+    await settle()
+    [(own, to)] = broker.sent
+    assert (isinstance(own, control.Announce), to) == (True, "")
+    assert own is not None
+    for message in (own, control.Announce("new", "b", "0", 0, 0, 0, 0), control.Announce("new", "b", "0", 1, 0, 0, 0)):
+        node.on_control(control.encode(message))
+    await settle()
+    assert broker.sent[1:] == [(own, "new")]
+    await node.stop()
+
+
 # other client protocols
 
 

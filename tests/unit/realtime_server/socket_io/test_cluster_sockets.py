@@ -56,15 +56,13 @@ class NetworkedBroker(MemoryBroker):
 
 
 async def two_workers() -> tuple[World, World, ControlNetwork]:
-    """Return two workers that know each other."""
+    """Return two workers, the second of which has just started."""
     network = ControlNetwork()
-    worlds = [World(broker=NetworkedBroker(network)) for _ in range(2)]
-    for world in worlds:
-        await world.node.start()
-    for world in worlds:
-        await world.node._announce()
+    one, other = [World(broker=NetworkedBroker(network)) for _ in range(2)]
+    await one.node.start()
     await settle()
-    one, other = worlds
+    await other.node.start()
+    await settle()
     return one, other, network
 
 
@@ -85,7 +83,7 @@ def number_in(client: Client) -> str:
 async def test_an_event_reaches_the_sockets_of_all_workers() -> None:
     one, other, _ = await two_workers()
     clients = [(await connected(world))[0] for world in (one, other)]
-    await one.server.cluster.emit(emission_of(ROOT, ["x", b"\x00"]))
+    await other.server.cluster.emit(emission_of(ROOT, ["x", b"\x00"]))
     await settle()
     expected = ['451-["x",{"_placeholder":true,"num":0}]', b"\x00"]
     assert [client.take() for client in clients] == [expected] * 2
@@ -94,11 +92,11 @@ async def test_an_event_reaches_the_sockets_of_all_workers() -> None:
 async def test_acknowledgements_of_all_workers_are_collected() -> None:
     one, other, _ = await two_workers()
     (a, a_id), (b, b_id), (_, c_id) = [await connected(world) for world in (one, other, other)]
-    collecting = asyncio.create_task(one.server.cluster.collect(emission_of(ROOT, ["x"]), 0.05))
+    collecting = asyncio.create_task(other.server.cluster.collect(emission_of(ROOT, ["x"]), 0.05))
     await settle()
     a.text(f"43{number_in(a)}[1]")
     b.text(f"43{number_in(b)}[2]")
-    assert await collecting == ClusterAcks([Ack(a_id, b"[1]"), Ack(b_id, b"[2]")], [c_id], complete=True)
+    assert await collecting == ClusterAcks([Ack(b_id, b"[2]"), Ack(a_id, b"[1]")], [c_id], complete=True)
 
 
 async def test_a_worker_that_dies_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
