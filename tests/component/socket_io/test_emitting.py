@@ -1,7 +1,7 @@
 """Backends and the sockets of two servers, with the stock clients: events, acknowledgements, rooms.
 
-What is asserted is what the reference does for `io.in(rooms).except(rooms)`: `emit`, `timeout(...).emitWithAck`,
-`socketsJoin`, `socketsLeave`, `disconnectSockets` and `fetchSockets`.
+Whatever the reference has too is compared with what it did: `emit`, `timeout(...).emitWithAck`, `socketsJoin`,
+`socketsLeave`, `disconnectSockets` and `fetchSockets` of `io.in(rooms).except(rooms)`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from base64 import b64decode
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
@@ -23,7 +25,7 @@ from realtime_operator.api.base import JsonObject, JsonValue
 from tests.component.socket_io.conftest import http_url
 from tests.component.supervisor.processes import children_of
 from tests.kit.api import ServerApi
-from tests.kit.document import objects_at, text_at
+from tests.kit.document import dig, object_at, objects_at, parse, text_at
 from tests.kit.redis_process import running_redis
 from tests.kit.server_process import NAMESPACES, TOKEN_SECRET, ServerProcess
 from tests.kit.socket_io import JavaScriptSocketIo, PythonSocketIo, SocketIoClient, SocketOptions, SocketRecord
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROTOCOLS: JsonObject = {
     "socket_io": {
         "enabled": True,
-        "namespaces": [{"name": "/"}, {"name": "/rooms", "channel_namespace": "rooms"}],
+        "namespaces": [{"name": "/"}, {"name": "/story"}, {"name": "/rooms", "channel_namespace": "rooms"}],
     }
 }
 ROOMS: JsonObject = {
@@ -42,6 +44,7 @@ ROOMS: JsonObject = {
     "recovery": True,
     "ordered": True,
 }
+RECORDED = Path(__file__).parents[2] / "fixtures" / "socket_io" / "emitting.json"
 BYTES: JsonValue = {"b64data": "AP8="}
 CLIENTS = (
     (JavaScriptSocketIo, ["websocket"], 0),
@@ -87,6 +90,13 @@ class Fleet:
         """Wait until all have got exactly these events, and forget them."""
         for record in self.records:
             await record.got(*events)
+
+
+def lists_at(document: JsonObject, field: str) -> list[list[JsonValue]]:
+    """Return a list of lists."""
+    found = document[field]
+    assert isinstance(found, list)
+    return [each for each in found if isinstance(each, list)]
 
 
 def texts_at(document: JsonObject, field: str) -> list[str]:
@@ -135,22 +145,74 @@ async def test_an_event_reaches_every_client(cluster: Cluster, fleet: Fleet) -> 
     await fleet.all_got(("first", [{"ä": [1, None]}, "two", binary]), ("second", []), ("third", [[binary]]))
 
 
-async def test_rooms_and_ids_select_who_gets_an_event(cluster: Cluster, fleet: Fleet) -> None:
-    """One in several of the rooms gets it once, also where they are on different servers."""
-    a, b, c, d = fleet.ids
-    room, other = f"open:{uuid.uuid4().hex}", f"open:{uuid.uuid4().hex}"
-    assert await cluster.api.call("join", rooms=[a, b, c], join=[room]) == {"num_sockets": 3}
-    assert await cluster.api.call("join", rooms=[c, d], join=[other]) == {"num_sockets": 2}
-    await cluster.emit("x", 1, rooms=[room, other, a])
-    await cluster.emit("x", 2, rooms=[room], excluded=[other, b])
-    await cluster.emit("x", 3, excluded=[room])
-    await cluster.emit("x", 4, rooms=[b])
-    assert await cluster.api.call("leave", rooms=[room, other], leave=[room, other]) == {"num_sockets": 4}
-    await cluster.emit("x", 5, rooms=[room])
-    await cluster.emit("end")
-    expected: list[list[object]] = [[1, 2], [1, 4], [1], [1, 3]]
-    for record, numbers in zip(fleet.records, expected, strict=True):
-        await record.got(*[("x", [number]) for number in numbers], ("end", []))
+def with_bytes(value: JsonValue) -> object:
+    """Return a value whose binary data is in the form that clients have it in."""
+    if isinstance(value, list):
+        return [with_bytes(each) for each in value]
+    if isinstance(value, dict):
+        encoded = value.get("b64data")
+        return {name: with_bytes(each) for name, each in value.items()} if encoded is None else b64decode(str(encoded))
+    return value
+
+
+class Story:
+    """Steps of a backend in the namespace `/story`, which the reference's program has made too.
+
+    `ids`: those of the sockets, by what stands for them in the steps.
+    """
+
+    def __init__(self, api: ServerApi, ids: Mapping[str, str]) -> None:
+        self._api = api
+        self._ids = ids
+        self._names = {client: name for name, client in ids.items()}
+
+    async def answer_to(self, step: JsonObject) -> JsonValue:
+        """Do a step; return what the reference's program would be told."""
+        params = {name: value for name, value in step.items() if name not in {"do", "seconds"}}
+        for name in {"rooms", "except"} & params.keys():
+            params[name] = [self._ids.get(room, room) for room in texts_at(step, name)]
+        if "seconds" in step:
+            params["ack_timeout"] = step["seconds"]
+        answer = await self._api.call(text_at(step, "do"), namespace="/story", **params)
+        if "sockets" in answer:
+            found = [
+                {"client": self._names[text_at(each, "client")], "rooms": each["rooms"]}
+                for each in objects_at(answer, "sockets")
+            ]
+            return [*sorted(found, key=lambda each: str(each["client"]))]
+        if "acks" in answer:
+            is_whole = not answer["unanswered"] and answer["complete"] is True
+            return {"acks": [dig(ack, "data", 0) for ack in objects_at(answer, "acks")], "all": is_whole}
+        return None
+
+
+async def test_a_story_goes_as_with_the_reference(cluster: Cluster) -> None:
+    """Its clients are on two servers here, on every transport; it is recorded by record_emitting.cjs."""
+    recorded = parse(RECORDED.read_bytes())
+    one, other = map(http_url, cluster.servers)
+    story, rooms = (
+        SocketOptions(name, {"token": connection_token(TOKEN_SECRET, "ann")}) for name in ("/story", "/rooms")
+    )
+    async with AsyncExitStack() as stack:
+        clients = {
+            "a": JavaScriptSocketIo(one, ["websocket"], [story]),
+            "b": JavaScriptSocketIo(other, ["polling"], [story]),
+            "c": JavaScriptSocketIo(other, ["websocket"], [story]),
+            "d": JavaScriptSocketIo(one, ["polling", "websocket"], [story, rooms]),
+        }
+        for client in clients.values():
+            await stack.enter_async_context(client)
+            for record in client.records:
+                await record.connected()
+        told = Story(cluster.api, {f"${name}": client.records[0].ids[0] for name, client in clients.items()})
+        answers = [await told.answer_to(step) for step in objects_at(recorded, "steps")]
+        assert answers == recorded["answers"]
+        found = {**{name: client.records[0] for name, client in clients.items()}, "d/rooms": clients["d"].records[1]}
+        for name, record in found.items():
+            expected = object_at(recorded, "clients", name)
+            events = [(str(dig(event, 0)), [*map(with_bytes, event[1:])]) for event in lists_at(expected, "events")]
+            await record.got(*events)
+            assert record.ends == expected["ends"]
 
 
 async def test_acknowledgements_of_all_clients_are_collected(cluster: Cluster, fleet: Fleet) -> None:
