@@ -24,6 +24,7 @@ from realtime_operator.cli.commands import (
     probe,
     rollout,
     server_api,
+    socket_io,
     status,
     tokens,
     top,
@@ -72,6 +73,7 @@ def build_app() -> typer.Typer:
     _add_with_target(app, CHANGE, backup.export, backup.import_)
     _add_with_target(app, MESSAGES, server_api.publish, server_api.subscribe, server_api.presence, server_api.history)
     _add_with_target(app, MESSAGES, server_api.info, server_api.disconnect, tokens.token)
+    _add_with_target(app, MESSAGES, socket_io.emit, socket_io.sockets)
     _add_with_target(rollouts, None, rollout.rollout_status, rollout.rollout_pause, rollout.rollout_resume)
     _add_with_target(rollouts, None, rollout.rollout_restart, rollout.rollout_undo, rollout.rollout_history)
     _add_with_target(secrets, None, credentials.credentials_rotate)

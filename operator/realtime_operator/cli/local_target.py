@@ -36,6 +36,8 @@ from realtime_operator.platforms.local.state_folder import StateFolder
 from realtime_operator.pods.admin_client import AdminClient, ServerUnavailableError, UnknownCallError
 
 CALL_SECONDS = 5.0
+API_SECONDS = 10.0
+"""Time limit of a call of the server API, as by the API server of Kubernetes; `emit` may wait for half of it."""
 FOLLOW_SECONDS = 0.2
 
 
@@ -204,7 +206,7 @@ class LocalTarget:
         """See Target."""
         if self._api is None:
             key = await credential_of(self, read_cluster(await find(self, name)), naming.KEY_API)
-            timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+            timeout = aiohttp.ClientTimeout(total=API_SECONDS)
             self._api_url = str((await self._about())["api"])
             self._api = aiohttp.ClientSession(headers={"X-API-Key": key}, timeout=timeout)
         url = f"{self._api_url}/{method}"

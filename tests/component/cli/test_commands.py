@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.kit.deadline import eventually
 from tests.kit.document import dig, object_at, objects_at, parse, text_at
 from tests.kit.realtime_command import RealtimeUp, call, realtime, running
+from tests.kit.socket_io import PythonSocketIo, SocketOptions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,6 +28,8 @@ spec:
       history: {size: 100, ttl: 10m}
       recovery: Stream
       presence: true
+  protocols:
+    socketIO: {mode: Enabled, namespaces: [{name: /}, {name: /chat, channelNamespace: chat}]}
   rollout: {maxSurge: 1, drain: {settle: 1s}}
 """
 
@@ -69,6 +72,26 @@ async def test_a_message_arrives_with_two_commands(up: RealtimeUp) -> None:
     assert '{"text": "hello"}' in await up.answer("history", "chat:lobby", "--limit", "5")
     page = parse(await up.answer("history", "chat:lobby", "-o", "json"))
     assert len(objects_at(page, "publications")) == 1
+
+
+async def test_an_event_reaches_clients_of_socket_io(up: RealtimeUp) -> None:
+    """`sockets` shows who is connected, `emit` who has acknowledged."""
+    token = (await up.answer("token", "--user", "ann", "--channels", "chat:lobby")).strip()
+    options = SocketOptions("/chat", {"token": token})
+    async with PythonSocketIo(f"http://127.0.0.1:{up.port}", ["websocket"], [options]) as client:
+        [record] = client.records
+        await record.connected()
+        shown = await up.answer("sockets", "--of", "/chat")
+        assert shown.splitlines()[1].split() == [record.ids[0], "ann", "websocket", "lobby"]
+        to = ("--of", "/chat", "--room", "lobby")
+        assert await up.answer("emit", "greet", '"Ann"', *to) == "sent greet to /chat\n"
+        acknowledged = await up.answer("emit", "ask", "[1]", *to, "--ack", "5")
+        assert acknowledged.splitlines()[1].split(maxsplit=1) == [record.ids[0], "[[1]]"]
+        await record.got(("greet", ["Ann"]), ("ask", [[1]]))
+        left_out = await up.answer("emit", "greet", *to, "--except", record.ids[0], "--ack", "1", "-o", "json")
+        assert parse(left_out) == {"acks": [], "unanswered": [], "complete": True}
+    refused = await up.ask("sockets", "--of", "/none")
+    assert (refused.code, "/chat" in refused.stderr) == (2, True)
 
 
 async def test_what_is_published_must_be_json(up: RealtimeUp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -42,7 +43,7 @@ async def publish(
       kubectl realtime publish chat:lobby '"hello"' -c chat
 
     """
-    result = await _call(target, cluster, "publish", {"channel": channel, "data": read_json(data)})
+    result = await call_api(target, cluster, "publish", {"channel": channel, "data": read_json(data)})
     if output in {Output.JSON, Output.YAML}:
         document(result, output)
         return
@@ -109,7 +110,7 @@ async def presence(
       realtime presence chat:lobby
 
     """
-    result = await _call(target, cluster, "presence", {"channel": channel})
+    result = await call_api(target, cluster, "presence", {"channel": channel})
     if output in {Output.JSON, Output.YAML}:
         document(result, output)
         return
@@ -135,7 +136,7 @@ async def history(
       realtime history chat:lobby --limit 5
 
     """
-    result = await _call(target, cluster, "history", {"channel": channel, "limit": limit, "reverse": True})
+    result = await call_api(target, cluster, "history", {"channel": channel, "limit": limit, "reverse": True})
     if output in {Output.JSON, Output.YAML}:
         document(result, output)
         return
@@ -152,7 +153,7 @@ async def info(target: Target, cluster: ClusterOption = None, output: OutputOpti
       realtime info
 
     """
-    result = await _call(target, cluster, "info", {})
+    result = await call_api(target, cluster, "info", {})
     if output in {Output.JSON, Output.YAML}:
         document(result, output)
         return
@@ -174,18 +175,20 @@ async def disconnect(
 
     """
     body: JsonObject = {"user": user, **({"client": client} if client else {})}
-    await _call(target, cluster, "disconnect", body)
+    await call_api(target, cluster, "disconnect", body)
     show(f"{user}: disconnected")
 
 
-async def _call(target: Target, cluster: str | None, method: str, body: JsonObject) -> JsonObject:
-    """Return the result of a call; raises InputError with the server's reason and advice."""
+async def call_api(
+    target: Target, cluster: str | None, method: str, body: JsonObject, hints: Mapping[str, str] = HINTS
+) -> JsonObject:
+    """Return the result of a call; raises InputError with the server's reason, and the advice for its code."""
     name = name_of(await find(target, cluster))
     answer = await target.call_api(name, method, body)
     error = dig(answer, "error")
     if error is not None:
         code, reason = text(error, "code"), text(error, "message")
-        hint = f" ({HINTS[code]})" if code in HINTS else ""
+        hint = f" ({hints[code]})" if code in hints else ""
         raise InputError(f"{method}: {code}: {reason}{hint}")
     result = dig(answer, "result")
     return result if isinstance(result, dict) else {}
