@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from realtime_server.protocols.socket_io.packets import Packet, PacketType
 from realtime_server.socket_io.ack_collection import Ack, AckCollection, AckRoom, CollectedAcks
 
@@ -47,3 +50,25 @@ async def test_data_is_bounded_by_itself_and_together_with_others() -> None:
     assert await one.wait(0) == CollectedAcks([Ack("a", b"[1234]"), Ack("b", None)], [])
     assert await other.wait(0) == CollectedAcks([Ack("a", None), Ack("b", None)], [])
     assert room.take(8)
+
+
+@given(st.permutations("abcd"), st.integers(0, 15), st.integers(0, 4))
+def test_every_socket_is_told_once(order: list[str], leaving: int, count: int) -> None:
+    """It is complete exactly when the last one has answered or left, in whatever order."""
+
+    async def tell() -> None:
+        collection = AckCollection("abcd", AckRoom(100), max_bytes=100)
+        waiting = asyncio.create_task(collection.wait(60 if count == 4 else 0.001))
+        await asyncio.sleep(0)
+        for place, client in enumerate(order[:count]):
+            assert not waiting.done()
+            if leaving >> place & 1:
+                collection.give_up(client)
+            else:
+                collection.take(client, acked(b"[]"))
+        found = await waiting
+        answered = [client for place, client in enumerate(order[:count]) if not leaving >> place & 1]
+        assert [ack.client for ack in found.acks] == answered
+        assert sorted([*answered, *found.unanswered]) == [*"abcd"]
+
+    asyncio.run(tell())
