@@ -47,6 +47,22 @@ def test_binary_data_is_an_attachment() -> None:
     assert CODEC.publication("chat:a", Content(b"\x00\xff", binary=True), 0) == announcement + frame_binary(b"\x00\xff")
 
 
+@pytest.mark.parametrize(
+    ("codec", "number", "text"),
+    [
+        (CODEC, None, '42/chat,["x","1-1"]'),
+        (CODEC, 7, '42/chat,7["x","1-1"]'),
+        (RECOVERS, None, '42/rooms,["x","1-1",null]'),
+        (RECOVERS, 7, '42/rooms,7["x","1-1"]'),
+    ],
+)
+def test_an_emission_never_ends_with_what_a_client_takes_for_a_position(
+    codec: NamespaceCodec, number: int | None, text: str
+) -> None:
+    """Where it asks for an acknowledgement, the client adds a function at the end."""
+    assert codec.emission(b'["x","1-1"]', number=number) == frame_text(text.encode())
+
+
 def test_packets_of_a_socket_are_framed() -> None:
     """With their attachments; the ping is the connection's."""
     packet = Packet(PacketType.ACK, "/chat", 3, b'[{"_placeholder":true,"num":0}]', (b"x",))
