@@ -1,4 +1,4 @@
-"""Engine.IO connections of one worker, found by their ids, and the WebSockets that belong to them."""
+"""Engine.IO connections of one worker, found by their ids."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from functools import partial
 
 from realtime_server import codes
-from realtime_server.codes import DisconnectCode
 from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.node import Node
 from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
+from realtime_server.core.sessions.session import SessionContext
 from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
-from realtime_server.protocols.socket_io.namespace_codec import Framing
+from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
 from realtime_server.socket_io.cluster_sockets import ClusterSockets
 from realtime_server.socket_io.emissions import Emissions
 from realtime_server.socket_io.engine_connection import EngineConnection, EngineContext
+from realtime_server.socket_io.engine_socket import EngineSocket
+from realtime_server.socket_io.far_websockets import FarWebSockets
 from realtime_server.socket_io.forwarded_requests import (
     ForwardedRequest,
     answer_forwarded,
@@ -28,77 +30,9 @@ from realtime_server.socket_io.socket_handlers import SocketHandlers
 from realtime_server.socket_io.socket_index import SocketIndex
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 from realtime_server.socket_io.socket_requests import SocketRequestHandler
+from realtime_server.socket_io.websocket_relay import Holder, WebSocketRelay
 
 BEAT_SECONDS = 1.0
-
-
-class EngineSocket:
-    """WebSocket of a connection, current or about to take over: handler of what arrives by it.
-
-    `closed` is always True: its end is counted for each socket of Socket.IO on it, not for itself.
-    """
-
-    __slots__ = ("_connection", "_wire")
-
-    closed = True
-
-    def __init__(self, connection: EngineConnection, wire: Connection) -> None:
-        self._connection = connection
-        self._wire = wire
-
-    @property
-    def _is_current(self) -> bool:
-        return self._connection.wire is self._wire
-
-    @property
-    def admitted(self) -> bool:
-        """True when a socket of the connection is admitted."""
-        return self._connection.admitted
-
-    def on_text(self, payload: bytes, now: float) -> None:
-        """Handle a text message."""
-        del now
-        if self._is_current:
-            self._connection.take_text(payload)
-        else:
-            self._connection.take_probe(self._wire, payload)
-
-    def on_binary(self, payload: bytes, now: float) -> None:
-        """Handle a binary message."""
-        del now
-        if self._is_current:
-            self._connection.take_binary(payload)
-        else:
-            self._connection.abandon_upgrade(self._wire)
-
-    def on_control(self, now: float) -> None:
-        """Count a ping or pong of the WebSocket itself."""
-        self._connection.charge(now)
-
-    def on_pong(self) -> None:
-        """Handle a pong of the WebSocket itself, which has no meaning."""
-
-    def on_writable(self) -> None:
-        """Handle a write buffer that has drained."""
-        if self._is_current:
-            self._connection.on_writable()
-
-    def note_unanswered(self, code: int) -> None:
-        """Handle the end by a broken frame, which the end of each socket counts."""
-
-    def disconnect(self, code: DisconnectCode) -> None:
-        """Close it for a reason of the transport."""
-        if self._is_current:
-            self._connection.close(code)
-        else:
-            self._connection.abandon_upgrade(self._wire)
-
-    def on_closed(self) -> None:
-        """Handle its end."""
-        if self._is_current:
-            self._connection.lose()
-        else:
-            self._connection.abandon_upgrade(self._wire)
 
 
 class EngineServer:
@@ -139,6 +73,9 @@ class EngineServer:
             settings.heartbeat_timeout,
             self._on_closed,
         )
+        self._unheard = NamespaceCodec("/", framing)
+        """Codec of relays, which encode nothing."""
+        self.far_websockets = FarWebSockets(node, self.find, self.upgrade)
 
     def __len__(self) -> int:
         """Return the number of connections."""
@@ -183,6 +120,19 @@ class EngineServer:
         if not connection.begin_upgrade(wire):
             wire.close(codes.BAD_REQUEST_DISCONNECT)
         return EngineSocket(connection, wire)
+
+    def relay(self, sid: str, wire: Connection, info: TransportInfo) -> WebSocketRelay:
+        """Let a WebSocket take over a connection of another worker, to which it is passed on."""
+        context = self._context
+        holder = Holder(self._node, sid, context.ping_interval + context.ping_timeout)
+
+        def make(shared: SessionContext, client: str, secret: str) -> WebSocketRelay:
+            del secret
+            return WebSocketRelay(shared, wire, self._unheard, client, info, holder)
+
+        made = self._node.open(make)
+        assert isinstance(made, WebSocketRelay)
+        return made
 
     def _open(self, connection: EngineConnection) -> EngineConnection:
         self._connections[connection.sid] = connection

@@ -18,9 +18,11 @@ from realtime_server.protocols.socket_io.engine_packets import encode_payload
 from realtime_server.protocols.socket_io.engine_requests import TEXT, Answer, Refusal, refuse_request
 from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
 from realtime_server.socket_io.engine_connection import EngineConnection
-from realtime_server.socket_io.engine_server import EngineServer, EngineSocket
+from realtime_server.socket_io.engine_server import EngineServer
+from realtime_server.socket_io.engine_socket import EngineSocket
 from realtime_server.socket_io.forwarded_requests import ForwardedRequest
 from realtime_server.socket_io.socket_namespace import ClientEvent, SocketNamespace
+from realtime_server.socket_io.websocket_relay import WebSocketRelay
 from realtime_server.transports.client_protocol import ClientWebSocket, HandshakeRefusal
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 from realtime_server.transports.handshake import AcceptedHandshake
@@ -82,21 +84,21 @@ class SocketIoProtocol:
         """See ClientProtocol."""
         del values
         query = _query_in(path)
-        connection = self.server.find(query.get("sid", ""))
-        refusal = refuse_request("GET", query, None if connection is None else connection.transport, upgrade=True)
+        refusal = refuse_request("GET", query, self.server.transport_of(query.get("sid", "")), upgrade=True)
         if refusal is None:
             return None
         answer = refusal.answer(upgrade=True)
         reason = _REASONS.get(refusal, "malformed")
         return HandshakeRefusal(answer.status, answer.body.decode(), answer.content_type, reason)
 
-    def open(self, connection: ClientWebSocket, accepted: AcceptedHandshake) -> EngineSocket:
+    def open(self, connection: ClientWebSocket, accepted: AcceptedHandshake) -> EngineSocket | WebSocketRelay:
         """See ClientProtocol."""
-        existing = self.server.find(_query_in(accepted.path).get("sid", ""))
+        sid = _query_in(accepted.path).get("sid", "")
+        existing = self.server.find(sid)
         if existing is not None:
             return self.server.upgrade(existing, connection)
         info = connection.describe(TransportInfo("websocket", PROTOCOL, "json"), accepted.values)
-        return self.server.open_websocket(connection, info)
+        return self.server.relay(sid, connection, info) if sid else self.server.open_websocket(connection, info)
 
 
 def _namespaces(node: Node, settings: Iterable[NamespaceSettings]) -> Iterable[SocketNamespace]:

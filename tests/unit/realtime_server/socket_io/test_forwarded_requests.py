@@ -8,17 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from realtime_server.backplane.memory import MemoryBroker
 from realtime_server.core.model.errors import TooManyAsksError
-from realtime_server.core.model.values import Publication
 from realtime_server.core.ports.api import Message
-from realtime_server.core.ports.backplane import BrokerEvents
 from realtime_server.core.server_api import ServerApi
 from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
 from realtime_server.socket_io import engine_connection
 from realtime_server.socket_io.forwarded_requests import ForwardedRequest
-from tests.kit.server_doubles import Clock
-from tests.unit.realtime_server.socket_io.world import World, settle
+from tests.unit.realtime_server.socket_io.world import World, settle, two_workers
 
 OK = Answer(200, b"ok", "text/html")
 
@@ -40,51 +36,11 @@ class Pair:
         return await self.other.server.forward(self.sid, ForwardedRequest(body, content_type))
 
 
-class SharedBroker(MemoryBroker):
-    """Broker of several workers in one process."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock=clock)
-        self._workers: dict[str, BrokerEvents] = {}
-
-    async def start(self, events: BrokerEvents, node: str = "") -> None:
-        """Deliver to each of them."""
-        self._workers[node] = events
-        await super().start(self, node)
-
-    async def publish_control(self, message: bytes, node: str = "") -> None:
-        """Deliver the message to all, or to one."""
-        for name, events in self._workers.items():
-            if node in {"", name}:
-                events.on_control(message)
-
-    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
-        """Deliver a publication to all."""
-        for events in self._workers.values():
-            events.on_publication(channel, publication, epoch)
-
-    def on_interrupted(self) -> None:
-        """Do nothing: memory has no gaps."""
-
-    def on_gap(self) -> None:
-        """Do nothing, see `on_interrupted`."""
-
-    def on_control(self, message: bytes) -> None:
-        """Do nothing: `publish_control` has delivered it."""
-
-
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
     """Start two workers that know each other."""
-    clock = Clock()
-    broker = SharedBroker(clock)
-    holder, other = World(broker=broker, clock=clock), World(broker=broker, clock=clock)
-    for world in (holder, other):
-        await world.node.start()
-    await settle()
-    yield Pair(holder, other, holder.poll().sid)
-    for world in (holder, other):
-        await world.node.stop()
+    async with two_workers() as (holder, other):
+        yield Pair(holder, other, holder.poll().sid)
 
 
 async def test_a_client_is_served_whichever_worker_its_requests_reach(pair: Pair) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +15,7 @@ from realtime_server.backplane.memory_sessions import MemorySessionStore
 from realtime_server.codes import DisconnectCode
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
+from realtime_server.core.model.values import Publication
 from realtime_server.core.ports.backend import (
     Caller,
     Connected,
@@ -24,9 +26,11 @@ from realtime_server.core.ports.backend import (
     Published,
     TransportInfo,
 )
+from realtime_server.core.ports.backplane import BrokerEvents
 from realtime_server.protocols.socket_io.namespace_codec import Framing, NamespaceCodec
 from realtime_server.socket_io.engine_connection import EngineConnection
-from realtime_server.socket_io.engine_server import EngineServer, EngineSocket
+from realtime_server.socket_io.engine_server import EngineServer
+from realtime_server.socket_io.engine_socket import EngineSocket
 from realtime_server.socket_io.socket_namespace import ClientEvent, SocketNamespace
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 from tests.kit.server_doubles import Clock, RecordingConnection, make_node
@@ -91,6 +95,39 @@ class AskedBackend(NoBackend):
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+class SharedBroker(MemoryBroker):
+    """Broker of several workers in one process."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self._workers: dict[str, BrokerEvents] = {}
+
+    async def start(self, events: BrokerEvents, node: str = "") -> None:
+        """Deliver to each of them."""
+        self._workers[node] = events
+        await super().start(self, node)
+
+    async def publish_control(self, message: bytes, node: str = "") -> None:
+        """Deliver the message to all, or to one."""
+        for name, events in self._workers.items():
+            if node in {"", name}:
+                events.on_control(message)
+
+    def on_publication(self, channel: str, publication: Publication, epoch: str) -> None:
+        """Deliver a publication to all."""
+        for events in self._workers.values():
+            events.on_publication(channel, publication, epoch)
+
+    def on_interrupted(self) -> None:
+        """Do nothing: memory has no gaps."""
+
+    def on_gap(self) -> None:
+        """Do nothing, see `on_interrupted`."""
+
+    def on_control(self, message: bytes) -> None:
+        """Do nothing: `publish_control` has delivered it."""
 
 
 class Client:
@@ -205,6 +242,20 @@ class World:
         """Let time pass, and do the periodic work."""
         self.clock.now += seconds
         self.server.beat()
+
+
+@contextlib.asynccontextmanager
+async def two_workers() -> AsyncIterator[tuple[World, World]]:
+    """Start two workers that know each other."""
+    clock = Clock()
+    broker = SharedBroker(clock)
+    workers = World(broker=broker, clock=clock), World(broker=broker, clock=clock)
+    for world in workers:
+        await world.node.start()
+    await settle()
+    yield workers
+    for world in workers:
+        await world.node.stop()
 
 
 def messages_in(written: Iterable[bytes]) -> list[str | bytes]:
