@@ -36,7 +36,7 @@ NAMESPACES = Namespaces(
         ("open", ChannelOptions(publish=Access.ANYONE)),
         ("news", ChannelOptions()),
         ("rooms", ChannelOptions(history=HistoryOptions(10, 60.0), recovery=True, ordered=True,
-                                 publish=Access.SUBSCRIBERS)),
+                                 presence=True, publish=Access.SUBSCRIBERS)),
     ]
 )  # fmt: skip
 

@@ -143,6 +143,8 @@ class Node:
         limits = settings.limits
         watched = occupancy is not None and backend.watches_channels
         self._watch = ChannelWatch(occupancy, backend) if watched and occupancy is not None else None
+        self._registry = Registry()
+        self.sessions = self._registry.sessions
         self.hub = (Hub if tracing is None else TracedHub)(
             settings.namespaces,
             broker,
@@ -151,11 +153,10 @@ class Node:
             tasks,
             clock,
             verifier.revocations,
+            self._registry.with_client,
             self._watch,
             NO_TRACING if tracing is None else tracing,
         )
-        self._registry = Registry()
-        self.sessions = self._registry.sessions
         self._peers = Peers(clock)
         entry = Entry(
             self._registry,

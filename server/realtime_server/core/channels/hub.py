@@ -43,7 +43,10 @@ CHECKED_AT_ONCE = 64
 
 
 class Hub:
-    """Channels of a worker: implements the part of BrokerEvents about channels. `clock` is monotonic seconds."""
+    """Channels of a worker: implements the part of BrokerEvents about channels.
+
+    `clock` is monotonic seconds; `find` returns the worker's session with an id.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Hub:
         tasks: TaskGroup,
         clock: Callable[[], float],
         revocations: Revocations,
+        find: Callable[[str], Subscriber | None],
         watch: ChannelWatch | None = None,
         tracing: Tracing = NO_TRACING,
     ) -> None:
@@ -61,7 +65,7 @@ class Hub:
         self._namespaces = namespaces
         self._broker = broker
         self._presence = presence
-        self._members = ChannelPresence(presence, broker, tasks, clock, self.channels)
+        self._members = ChannelPresence(presence, broker, tasks, clock, self.channels, find)
         self._counters = counters
         self._tasks = tasks
         self._clock = clock

@@ -32,7 +32,7 @@ RENEWED_TOGETHER, RENEWED_AT_ONCE = 100, 64
 class ChannelPresence:
     """Writer of this worker's subscribers to the store.
 
-    `channels` are the worker's; `clock` is monotonic seconds.
+    `channels` are the worker's; `find` returns its session with an id; `clock` is monotonic seconds.
     """
 
     def __init__(
@@ -42,12 +42,14 @@ class ChannelPresence:
         tasks: TaskGroup,
         clock: Callable[[], float],
         channels: Mapping[str, Channel],
+        find: Callable[[str], Subscriber | None],
     ) -> None:
         self._store = store
         self._broker = broker
         self._tasks = tasks
         self._clock = clock
         self._channels = channels
+        self._find = find
         self._rounds_in_time = 0
         self._renewed_at = clock()
 
@@ -60,13 +62,14 @@ class ChannelPresence:
 
         If the store cannot be reached, the member expires, and the worker that finds it publishes the leave.
         """
-        self._tasks.spawn(self._remove(channel, subscriber, leave), "leave")
+        self._tasks.spawn(self._remove(channel, subscriber.client, subscriber, leave), "leave")
 
-    async def _remove(self, channel: str, subscriber: Subscriber, leave: Left | None) -> None:
+    async def _remove(self, channel: str, client: str, subscriber: Subscriber, leave: Left | None) -> None:
         with contextlib.suppress(BackplaneError):
-            # One that has come back before this task ran was added then.
-            gone = subscriber.info_in(channel) is None and not self._is_joining(channel, subscriber.client)
-            unpublished = await self._store.remove(channel, subscriber.client) if gone else True
+            # One that has come back before this task ran was added then, also as another session with the same id.
+            stays = any(_is_in(channel, client, one) for one in (subscriber, self._find(client)))
+            gone = not stays and not self._is_joining(channel, client)
+            unpublished = await self._store.remove(channel, client) if gone else True
             if leave is not None and unpublished:
                 await self._broker.publish(channel, pack(leave), None)
 
@@ -126,3 +129,9 @@ class ChannelPresence:
         """Publish all leaves that are still due after this worker has renewed its own members."""
         while departed := (await self._store.renew(channel, (), PRESENCE_TTL_SECONDS)).departed:
             await self._store.publish_leaves(channel, {info.client: pack(Left(info)) for info in departed})
+
+
+def _is_in(channel: str, client: str, subscriber: Subscriber | None) -> bool:
+    """Return True when a subscriber is present in a channel with this id, which may have changed."""
+    info = None if subscriber is None else subscriber.info_in(channel)
+    return info is not None and info.client == client

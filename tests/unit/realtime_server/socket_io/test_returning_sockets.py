@@ -278,6 +278,31 @@ async def test_a_socket_that_has_ended_does_not_come_back() -> None:
         assert (again.sid != socket.sid) is is_end
 
 
+async def present(cluster: Cluster, room: str) -> list[str]:
+    """Return the ids of those present in a room."""
+    await settle()
+    return [*await ServerApi(cluster.world.node).presence(f"rooms:{room}")]
+
+
+async def test_a_socket_that_takes_the_place_of_its_dead_one_is_present() -> None:
+    """The end of the other one, which is left behind it, does not remove it."""
+    cluster, socket = await begun()
+    again = await cluster.come_back(socket)
+    assert (again.sid, socket.client.closed_by) == (socket.sid, codes.STALE)
+    assert [await present(cluster, room) for room in "abc"] == [[socket.sid]] * 3
+
+
+async def test_a_socket_that_cannot_go_on_leaves_nobody_behind() -> None:
+    """Neither the dead one whose place it took for a moment, nor itself under that id."""
+    cluster, socket = await begun(Hook.SUBSCRIBE)
+    cluster.world.backend.answers.append(Grant())
+    for number in range(11):  # ten are kept
+        await cluster.publish("b", "x", str(number))
+    again = await cluster.come_back(socket)
+    assert again.sid != socket.sid
+    assert [await present(cluster, room) for room in "abc"] == [[again.sid], [again.sid], []]
+
+
 async def test_the_id_is_that_of_one_living_socket() -> None:
     """One whose connection is dead, though nobody has noticed, ends: here at once, elsewhere with the next renewal."""
     cluster, socket = await begun()

@@ -132,9 +132,13 @@ class World:
         self.broker = MemoryBroker(clock=self.clock)
         self.store = AwayPresence(self.broker, clock=self.clock)
         self.observer = Observer()
+        self.members: dict[str, Member] = {}
+        """Members by id, of all servers."""
         self.channels = [Channel("room", ChannelOptions(presence=True)) for _ in range(servers)]
         self.servers = [
-            ChannelPresence(self.store, self.broker, TaskGroup(pytest.fail), self.clock, {"room": channel})
+            ChannelPresence(
+                self.store, self.broker, TaskGroup(pytest.fail), self.clock, {"room": channel}, self.members.get
+            )
             for channel in self.channels
         ]
 
@@ -148,7 +152,7 @@ class World:
 
     async def let_in(self, server: int, client: str, *, emits: bool = True) -> Member:
         """Add a member."""
-        member = Member(ClientInfo("ann", client), emits)
+        member = self.members[client] = Member(ClientInfo("ann", client), emits)
         self.channels[server].add(member, None)
         await self.servers[server].add("room", member.info, emits_join_leave=emits)
         return member
@@ -267,6 +271,29 @@ async def unsubscribe(world: World, member: Member) -> None:
     member.subscribed = False
     world.servers[0].remove("room", member, Left(member.info))
     await world.renew()
+
+
+async def test_another_session_with_the_same_id_stays() -> None:
+    """It goes on in place of the one that leaves."""
+    world = World(1)
+    await world.start()
+    before = await world.let_in(0, "c9")
+    after = await world.let_in(0, "c9")
+    await unsubscribe(world, before)
+    assert await world.clients() == {"c0", "c9"}
+    await unsubscribe(world, after)
+    assert await world.clients() == {"c0"}
+
+
+async def test_a_member_is_removed_by_the_id_that_it_had() -> None:
+    """Also where it gets another one before that is done."""
+    world = World(1)
+    await world.start()
+    member = await world.let_in(0, "c9")
+    world.servers[0].remove("room", member, None)
+    member.info = ClientInfo("ann", "c10")
+    await world.renew()
+    assert await world.clients() == {"c0"}
 
 
 async def test_who_unsubscribes_has_left_at_once() -> None:
