@@ -20,6 +20,8 @@ PROTOCOL = "4"
 """Value of the parameter EIO."""
 SEPARATOR = b"\x1e"
 _BINARY = ord("b")
+_LINE_BREAKS = b"\r\n"
+"""Characters without meaning in base64: engine.io-client-java 2.1.0 ends each line of 76 with one (RFC 2045)."""
 
 
 class EngineType(IntEnum):
@@ -111,6 +113,6 @@ def _decode_polled(part: bytes) -> EnginePacket:
     if not part or part[0] != _BINARY:
         return decode_text(part)
     try:
-        return decode_binary(binascii.a2b_base64(part[1:], strict_mode=True))
+        return decode_binary(binascii.a2b_base64(part[1:].translate(None, _LINE_BREAKS), strict_mode=True))
     except ValueError as error:
         raise EngineError(Fault.BAD_BASE64, "binary data is in base64, with padding (RFC 4648, section 4)") from error
