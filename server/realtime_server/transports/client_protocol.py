@@ -68,6 +68,12 @@ class ClientWebSocket(Connection, Protocol):
     def limit_silence(self, seconds: float) -> None:
         """Have the kernel end the connection when data stays unacknowledged for so long."""
 
+    def end_silently(self) -> None:
+        """Have `close` end the stream without a close frame after codes after which clients come back.
+
+        OkHttp reads nothing any more after a close frame that its application does not answer.
+        """
+
     def close_with(self, code: int, reason: str = "") -> None:
         """Send the waiting data, then a close frame with a code of RFC 6455, section 7.4. Idempotent."""
 

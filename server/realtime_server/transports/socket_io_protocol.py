@@ -92,7 +92,12 @@ class SocketIoProtocol:
         return HandshakeRefusal(answer.status, answer.body.decode(), answer.content_type, reason)
 
     def open(self, connection: ClientWebSocket, accepted: AcceptedHandshake) -> EngineSocket | WebSocketRelay:
-        """See ClientProtocol."""
+        """See ClientProtocol.
+
+        The clients do not ask for the code of a close frame, and socket.io-client-java does not notice the frame: it
+        came back when pings were missing, half a minute later.
+        """
+        connection.end_silently()
         sid = _query_in(accepted.path).get("sid", "")
         existing = self.server.find(sid)
         if existing is not None:

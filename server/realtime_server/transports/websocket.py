@@ -78,8 +78,8 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
     """
 
     __slots__ = (
-        "_cost", "_handshake", "_loop", "_node", "_parser", "_peer", "_session", "_settings", "_sniffer",
-        "_socket", "_state", "_unread", "congested",
+        "_cost", "_ends_silently", "_handshake", "_loop", "_node", "_parser", "_peer", "_session", "_settings",
+        "_sniffer", "_socket", "_state", "_unread", "congested",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +106,7 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         self._unread: Sequence[tuple[int, bytes]] = ()
         """Messages that were read before the connection was paused."""
         self.congested = False
+        self._ends_silently = False
         self._cost = 0.0 if node.counters.measures_next_accept() else None
         """CPU seconds for admitting the client so far; None when it is not measured, or not any more."""
 
@@ -168,11 +169,20 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
         if self._socket is not None:
             limit_silence(self._socket, seconds)
 
+    def end_silently(self) -> None:
+        """See ClientWebSocket."""
+        self._ends_silently = True
+
     # core's Connection: `write` is the outbox's
 
     def close(self, code: DisconnectCode) -> None:
         """See Connection."""
-        self.close_with(code.code, code.reason)
+        if not self._ends_silently or not code.reconnect:
+            self.close_with(code.code, code.reason)
+        elif self._begin_end():
+            self.flush()
+            self.stop()
+            self._linger()
 
     def unsent(self) -> int:
         """See Connection."""
@@ -309,14 +319,19 @@ class WebSocketConnection(Outbox, asyncio.Protocol):
 
     def close_with(self, code: int, reason: str = "") -> None:
         """See ClientWebSocket; the client has CLOSING_SECONDS to answer."""
+        if self._begin_end():
+            self._finish(frame_close(code, reason))
+            self._settings.closing.start(self)
+
+    def _begin_end(self) -> bool:
+        """Take no more messages; return False when the end has begun before."""
         if self._state not in {OPEN, PAUSED} or self._socket is None:
-            return
+            return False
         if self._state is PAUSED:
             self._unread = ()
             self._socket.resume_reading()
         self._state = CLOSING
-        self._finish(frame_close(code, reason))
-        self._settings.closing.start(self)
+        return True
 
     def _answer_close(self, payload: bytes) -> None:
         assert self._socket is not None

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from realtime_operator.api.base import JsonObject
 from tests.component.socket_io.conftest import PROTOCOLS, http_url
@@ -148,6 +149,21 @@ async def test_bad_input_is_told_counted_and_nobody_elses(strict: ServerProcess)
     assert 'realtime_server_disconnects_total{code="3501"' in metrics
     assert 'realtime_server_handshakes_rejected_total{reason="unknown_session"' in metrics
     assert 'reason="too_large"' in metrics
+
+
+async def test_a_client_that_is_to_come_back_gets_no_close_frame(server: ServerProcess) -> None:
+    """Only what was written before, and the end of the stream: not every client notices the frame."""
+    url = f"ws://127.0.0.1:{server.client_port}/socket.io/?EIO=4&transport=websocket"
+    async with connect(url) as client, server.api() as api:
+        await client.recv()
+        await client.send(f'40{{"token":"{connection_token(TOKEN_SECRET, "zoe")}"}}')
+        sid = json.loads(str(await client.recv())[2:])["sid"]
+        await api.call("send", client=sid, data=["last"])
+        await api.call("disconnect", client=sid, disconnect={"code": 4000, "reason": "again"})
+        assert await client.recv() == '42["last"]'
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        assert closed.value.rcvd is None
 
 
 async def test_the_number_of_connections_is_bounded(strict: ServerProcess) -> None:
