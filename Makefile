@@ -83,7 +83,7 @@ model: $(STAMP) ## Search the model of moving connections (model/) for an order 
 	@hack/setup-system.sh model
 	$(RUN) -m pytest -n 2 tests/model
 
-test-sdks: setup ## Ten versions of the SDKs in JavaScript, Python, Go and Java: matrix, tokens, what they make of each answer
+test-sdks: setup ## Ten versions of the SDKs in JavaScript, Python, Go and Java: matrix, tokens, what they make of each answer; Socket.IO's clients for Java and Go
 	@hack/setup-system.sh sdks
 	$(RUN) -m tests.kit.sdk_programs
 	$(RUN) -m tests.kit.retried -n 3 tests/sdks

@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,9 +102,17 @@ def _python(version: str, *, newest: bool = False) -> SdkVersion:
     return SdkVersion("python", version, clients, install, newest=newest)
 
 
-def _go(version: str) -> SdkVersion:
-    source = SOURCES / "go"
-    place = _place(f"go-{version}", *(source / name for name in ("go.mod", "go.sum", "main.go")))
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Program with an SDK: `command` starts it, after `install`."""
+
+    command: tuple[str, ...]
+    install: Callable[[], None]
+
+
+def _go_program(folder: str, version: str) -> Program:
+    source = SOURCES / folder
+    place = _place(f"{folder}-{version}", *(source / name for name in ("go.mod", "go.sum", "main.go")))
 
     def install() -> None:
         def make(folder: Path) -> None:
@@ -113,30 +121,29 @@ def _go(version: str) -> SdkVersion:
 
         _install(place, make)
 
-    def clients(options: ClientOptions) -> ProgramClients:
-        return ProgramClients(options, (str(place / "clients"),))
-
-    return SdkVersion("go", version, clients, install, newest=True)
+    return Program((str(place / "clients"),), install)
 
 
-def _java(version: str) -> SdkVersion:
-    source = SOURCES / "java"
-    place = _place(f"java-{version}", *(source / name for name in ("pom.xml", "jars.sha256", "Clients.java")))
+def _java_program(folder: str, version: str, name: str) -> Program:
+    source = SOURCES / folder
+    place = _place(f"{folder}-{version}", *(source / each for each in ("pom.xml", "jars.sha256", f"{name}.java")))
 
     def install() -> None:
         def make(folder: Path) -> None:
             _run("mvn", "-q", "-B", COPY_JARS, "-DincludeScope=runtime", f"-DoutputDirectory={folder}", folder=source)
             _run("sha256sum", "--check", "--strict", "--quiet", source / "jars.sha256", folder=folder)
-            _run("javac", "-Werror", "-Xlint:all", "-d", folder, "-cp", f"{folder}/*", source / "Clients.java")
+            _run("javac", "-Werror", "-Xlint:all", "-d", folder, "-cp", f"{folder}/*", source / f"{name}.java")
 
         _install(place, make)
 
-    def clients(options: ClientOptions) -> ProgramClients:
-        return ProgramClients(
-            options, ("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", f"{place}/*:{place}", "Clients")
-        )
+    return Program(("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", f"{place}/*:{place}", name), install)
 
-    return SdkVersion("java", version, clients, install, newest=True)
+
+def _of_program(language: str, version: str, program: Program) -> SdkVersion:
+    def clients(options: ClientOptions) -> ProgramClients:
+        return ProgramClients(options, program.command)
+
+    return SdkVersion(language, version, clients, program.install, newest=True)
 
 
 SDK_VERSIONS = (
@@ -148,15 +155,23 @@ SDK_VERSIONS = (
     _python("0.5.2"),
     _python("0.6.0"),
     _python("0.7.0", newest=True),
-    _go("0.12.1"),
-    _java("0.4.1"),
+    _of_program("go", "0.12.1", _go_program("go", "0.12.1")),
+    _of_program("java", "0.4.1", _java_program("java", "0.4.1", "Clients")),
 )
+
+SOCKET_IO_PROGRAMS: Mapping[str, Program] = {
+    "java": _java_program("socket_io_java", "2.1.2", "SocketIoClient"),
+    "go": _go_program("socket_io_go", "3.0.6"),
+}
+"""Stock clients of Socket.IO in other languages than those of every build."""
 
 
 def main() -> None:
     """Install the missing versions."""
     for sdk in SDK_VERSIONS:
         sdk.install()
+    for program in SOCKET_IO_PROGRAMS.values():
+        program.install()
 
 
 if __name__ == "__main__":

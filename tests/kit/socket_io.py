@@ -1,4 +1,4 @@
-"""Stock clients of Socket.IO with the same record: npm's socket.io-client in a process, python-socketio in this one.
+"""Stock clients of Socket.IO with the same record: in programs, and python-socketio in this process.
 
 They acknowledge the events that ask for it with their arguments, npm's client all but `silent`.
 """
@@ -113,12 +113,18 @@ SocketIoSdk: TypeAlias = Callable[[str, Sequence[str], Sequence[SocketOptions]],
 """Maker of a client, from the URL of the server, its transports, and its sockets."""
 
 
-class JavaScriptSocketIo:
-    """npm's socket.io-client; `options` are those of its sockets besides."""
+class ProgramSocketIo:
+    """Stock client in a program that `command` starts; `options` are those of its sockets besides."""
 
     def __init__(
-        self, url: str, transports: Sequence[str], sockets: Sequence[SocketOptions], **options: JsonValue
+        self,
+        command: Sequence[str],
+        url: str,
+        transports: Sequence[str],
+        sockets: Sequence[SocketOptions],
+        **options: JsonValue,
     ) -> None:
+        self._command = command
         self.records = [SocketRecord() for _ in sockets]
         described: list[JsonValue] = [{"namespace": each.namespace, "auth": dict(each.auth)} for each in sockets]
         self._options: JsonObject = {"url": url, "transports": list(transports), "sockets": described, "more": options}
@@ -129,13 +135,10 @@ class JavaScriptSocketIo:
 
     async def __aenter__(self) -> Self:
         """Start the program."""
-        node = shutil.which("node")
-        assert node is not None
         self._process = await asyncio.create_subprocess_exec(
-            node, str(PROGRAM), json.dumps(self._options),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        self._reader = asyncio.create_task(self._read(self._process), name="socket.io-client")
+            *self._command, json.dumps(self._options), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        self._reader = asyncio.create_task(self._read(self._process), name="socket.io client")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -169,21 +172,6 @@ class JavaScriptSocketIo:
     async def disconnect(self, socket: int = 0) -> None:
         """See SocketIoClient."""
         await self._call("disconnect", socket)
-
-    async def cut(self) -> None:
-        """Close the transport, after which all sockets come back."""
-        await self._call("cut", 0)
-
-    async def claim(self, pid: str, offset: str, socket: int = 0) -> None:
-        """Have a socket ask for the state of another one when it connects next."""
-        await self._call("claim", socket, pid=pid, offset=offset)
-
-    async def claimed(self, socket: int = 0) -> tuple[str, str]:
-        """Return the private id and the offset with which a socket will ask for its state."""
-        found = await self._call("claimed", socket)
-        assert isinstance(found, list)
-        pid, offset = found
-        return str(pid), str(offset)
 
     async def _call(self, what: str, socket: int, **fields: JsonValue) -> JsonValue:
         assert self._process is not None
@@ -223,6 +211,32 @@ class JavaScriptSocketIo:
                 args = found["args"]
                 assert isinstance(args, list)
                 record.events.append((text_at(found, "name"), [_decoded(each) for each in args]))
+
+
+class JavaScriptSocketIo(ProgramSocketIo):
+    """npm's socket.io-client; `options` are those of its sockets besides."""
+
+    def __init__(
+        self, url: str, transports: Sequence[str], sockets: Sequence[SocketOptions], **options: JsonValue
+    ) -> None:
+        node = shutil.which("node")
+        assert node is not None
+        super().__init__((node, str(PROGRAM)), url, transports, sockets, **options)
+
+    async def cut(self) -> None:
+        """Close the transport, after which all sockets come back."""
+        await self._call("cut", 0)
+
+    async def claim(self, pid: str, offset: str, socket: int = 0) -> None:
+        """Have a socket ask for the state of another one when it connects next."""
+        await self._call("claim", socket, pid=pid, offset=offset)
+
+    async def claimed(self, socket: int = 0) -> tuple[str, str]:
+        """Return the private id and the offset with which a socket will ask for its state."""
+        found = await self._call("claimed", socket)
+        assert isinstance(found, list)
+        pid, offset = found
+        return str(pid), str(offset)
 
 
 class PythonSocketIo:
