@@ -16,6 +16,7 @@ import aiohttp
 import urllib3
 
 from realtime_operator.api.base import JsonObject
+from tests.kit.deadline import eventually
 from tests.kit.document import object_at, parse, text_at, whole_at
 
 PROGRAM = Path(__file__).parent / "sdk" / "kept_alive.mjs"
@@ -35,6 +36,8 @@ class Backend(ABC):
     """Offsets by sequence number."""
     failed: list[str] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when no call is under way any more."""
     name: ClassVar[str]
 
     @abstractmethod
@@ -147,6 +150,37 @@ class FetchBackend(Backend):
         stdin.close()
 
 
+async def _run(backend: Backend) -> None:
+    try:
+        await backend.run()
+    finally:
+        backend.ended.set()
+
+
+async def go_on(backends: list[Backend], calls: int) -> None:
+    """Wait until each backend has had so many more calls confirmed."""
+    before = {backend.channel: len(backend.confirmed) for backend in backends}
+
+    async def fewest() -> int:
+        return min(len(backend.confirmed) - before[backend.channel] for backend in backends)
+
+    await eventually(
+        fewest,
+        lambda count: count >= calls,
+        what=f"{calls} more calls of each backend",
+        within=CALL_SECONDS,
+        show=lambda count: f"{count}, failed: {[failure for backend in backends for failure in backend.failed]}",
+    )
+
+
+async def stop_backends(backends: list[Backend]) -> None:
+    """Stop backends, and wait for the answers to their last calls."""
+    for backend in backends:
+        backend.stopping.set()
+    for backend in backends:
+        await backend.ended.wait()
+
+
 KINDS: tuple[type[Backend], ...] = (AiohttpBackend, FreshBackend, Urllib3Backend, FetchBackend)
 
 
@@ -156,7 +190,7 @@ async def publishing_backends(url: str, key: str, *, intervals: tuple[float, ...
     backends = [kind(url, key, f"chat:{kind.name}-{interval}", interval) for kind in KINDS for interval in intervals]
     async with asyncio.TaskGroup() as group:
         for backend in backends:
-            group.create_task(backend.run(), name=backend.channel)
+            group.create_task(_run(backend), name=backend.channel)
         try:
             yield backends
         finally:
