@@ -279,7 +279,7 @@ def api_routes(site: ApiSite) -> dict[str, Route]:
     """Return the endpoints of the server API on the port for clients. Pages of other origins may not call them."""
 
     async def call(asked: HttpRequest) -> web.StreamResponse:
-        return await site.call(asked.request, asked.request.path.rpartition("/")[2])
+        return await site.call(asked.request, asked.request.path.removeprefix(f"{API_PATH}/"))
 
     async def show(asked: HttpRequest) -> web.StreamResponse:
         return await document(asked.request)

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from realtime_server.protocols.plain.request import TOKEN_SUBPROTOCOL
 from realtime_server.protocols.plain.route import Action, HookAction, PublishAction, Route
+from realtime_server.protocols.plain.route_path import parse_path
 from realtime_server.protocols.plain.selection import CONNECT, DEFAULT, DISCONNECT, Selection
-from realtime_server.protocols.plain.template import ChannelTemplate, parse_template
+from realtime_server.protocols.plain.template import ChannelTemplate, Source, parse_template
 
 PREDEFINED = (CONNECT, DEFAULT, DISCONNECT)
 TOKEN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"  # noqa: S105 - the pattern of a token of HTTP
@@ -80,12 +81,14 @@ class RouteLimits(_Model):
 class WebSocketRoute(_Model):
     """Route at `/ws/NAME`, for any WebSocket client, and without an upgrade for Server-Sent Events.
 
+    `path`: what is below that, like `/{room}`, whose placeholders are `{path.room}` in templates.
     `subscribe`: templates of the channels that each client gets. `envelope`: messages are JSON objects that say their
     channel and position; with `none` they are the bare data. `selection`: JSON pointer (RFC 6901) to the text in a
     message that selects one of `actions`. `token_cookie`: name of a cookie that has the token.
     """
 
     name: Annotated[str, Field(max_length=64, pattern="^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$")]
+    path: Annotated[str, Field(max_length=255)] = ""
     subprotocols: Annotated[tuple[Annotated[str, Field(pattern=TOKEN)], ...], Field(max_length=16)] = ()
     format: Literal["text", "binary"] = "text"
     envelope: Literal["none", "json"] = "none"
@@ -124,9 +127,21 @@ class WebSocketRoute(_Model):
         selected = [key for key in keys if key not in PREDEFINED]
         if selected and not self.selection:
             raise ValueError(f"{self.name}: the action {selected[0]} needs selection, which says where its key is")
+        self._check_path()
         if not self.subscribe and not self.actions:
             raise ValueError(f"{self.name}: has neither subscribe nor actions, so it would do nothing")
         return self
+
+    def _check_path(self) -> None:
+        """Raise ValueError for a path that cannot be used, or without a placeholder that a template has."""
+        path = parse_path(self.name, self.path)
+        for template in self.to_route().templates:
+            for placeholder in template.placeholders:
+                if placeholder.source is Source.PATH and placeholder.name not in path.placeholders:
+                    raise ValueError(
+                        f"{self.name}: {template.text}: {placeholder} is not in the path {path}; add"
+                        f" /{{{placeholder.name}}} to path"
+                    )
 
     def hook_of(self, key: str) -> RouteHook | None:
         """Return the hook of the action with this key, if there is one."""
@@ -136,6 +151,7 @@ class WebSocketRoute(_Model):
         """Return the route in the form of the protocol."""
         return Route(
             self.name,
+            below=parse_path(self.name, self.path).below,
             subprotocols=self.subprotocols,
             binary=self.format == "binary",
             envelope=self.envelope == "json",

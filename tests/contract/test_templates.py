@@ -13,7 +13,8 @@ from realtime_operator.api.v1alpha1_routes import SECRET_PLACEHOLDER, TEMPLATE, 
 from realtime_server.protocols.plain.template import SECRETS, Source, TemplateError, parse_template
 
 PIECES = (
-    "a", ":", "#", "$", "ö", " ", "{sub}", "{query.id}", "{meta.tenant}", "{header.x-id}", "{header.X}", "{", "}",
+    "a", ":", "#", "$", "ö", " ", "{sub}", "{query.id}", "{meta.tenant}", "{header.x-id}", "{path.room}", "{header.X}",
+    "{", "}", "{path.a-b}",
     "{id}", "{query.}", "{header.cookie}", "\t", "{query." + "x" * 65 + "}",
 )  # fmt: skip
 ADAPTER: TypeAdapter[str] = TypeAdapter(ChannelTemplate)

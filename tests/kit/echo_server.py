@@ -28,6 +28,7 @@ from realtime_server.transports.compression import Deflater, Negotiation
 from realtime_server.transports.frames import frame_binary, frame_text
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.http_server import HttpServer, HttpSettings, Route
+from realtime_server.transports.path_table import PathTable
 from realtime_server.transports.protocol_sniffer import ProtocolSniffer
 from realtime_server.transports.server_handshake import HandshakePolicy
 from realtime_server.transports.sockets import Sockets
@@ -114,7 +115,7 @@ async def serve(port: int, message_bytes: int, *, compress: bool) -> None:
     node, sockets = make_node(Settings()), Sockets(CONNECTIONS)
     http = HttpServer(HttpSettings(message_bytes, 10), {}, node.counters, sockets, loop)
     sniffer = ProtocolSniffer(sockets, http, WebSocketPaths((PATH,)))
-    policy = HandshakePolicy({PATH: EchoProtocol()}, extensions=(Negotiation(),) if compress else ())
+    policy = HandshakePolicy(PathTable({PATH: EchoProtocol()}), extensions=(Negotiation(),) if compress else ())
     settings = WebSocketSettings(CONNECTIONS, message_bytes, policy, TimeLimit(loop, 10), TimeLimit(loop, 3))
     flusher = Flusher(loop.call_soon, 16 * message_bytes)
 

@@ -138,7 +138,7 @@ def _autoscaling(**fields: int) -> JsonObject:
 
 TEMPLATE = (
     "must be a channel with placeholders like orders:{query.id}, whose namespace is constant: {sub}, {meta.NAME},"
-    " {query.NAME} and {header.name} without credentials, at most 8 of them"
+    " {path.NAME}, {query.NAME} and {header.name} without credentials, at most 8 of them"
 )
 HOOK_URL: JsonObject = {"url": "http://backend/h"}
 
@@ -155,6 +155,7 @@ def _routes_refused() -> tuple[Refusal, ...]:
     return (
         *(Refusal(f"{path}.subscribe[0]", TEMPLATE, _route(subscribe=[template])) for template in templates),
         Refusal(f"{path}.name", "must be a part of a path in lower case", _route(name="a/b")),
+        Refusal(f"{path}.path", "must be segments like /{room}", _route(path="{room}")),
         Refusal(f"{path}.format", "Binary", _route(format="Bytes")),
         Refusal(f"{path}.envelope", "an envelope is JSON", _route(format="Binary", envelope="Json")),
         Refusal(f"{path}.selection", "must be a JSON pointer (RFC 6901) like /action", _route(selection="action")),

@@ -47,7 +47,7 @@ PROTOCOLS: JsonObject = {
         "routes": [
             {
                 "name": "orders", "subprotocols": ["orders.v1"], "envelope": "Json",
-                "subscribe": ["used:{query.id}", "#{sub}"], "selection": "/action",
+                "path": "/{desk}", "subscribe": ["used:{query.id}", "#{sub}"], "selection": "/action",
                 "actions": [
                     {"key": "$default", "publish": {"channel": "used:{query.id}"}},
                     {"key": "$disconnect", "hook": {**HOOK, "queueSize": 5000}},

@@ -16,9 +16,13 @@ from realtime_operator.api.v1alpha1_hooks import HookEndpoint
 ROUTE_NAME = "^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$"
 TOKEN = "^[-!#$%&*+.^_`|~0-9A-Za-z]+$"  # noqa: S105 - the pattern of a token of HTTP
 TOKEN_SUBPROTOCOL = "access_token"  # noqa: S105 - the name of a subprotocol
+ROUTE_PATH = "^(/([a-z0-9._-]{1,64}|[{][A-Za-z0-9_]{1,64}[}])){0,8}$"
 POINTER = "^(/([^~]|~[01])*)?$"
 PREDEFINED = ("$connect", "$default", "$disconnect")
-_PLACEHOLDER = "[{](sub|meta[.][-A-Za-z0-9_]{1,64}|query[.][-A-Za-z0-9_.]{1,64}|header[.][-a-z0-9]{1,64})[}]"
+_PLACEHOLDER = (
+    "[{](sub|meta[.][-A-Za-z0-9_]{1,64}|path[.][A-Za-z0-9_]{1,64}|query[.][-A-Za-z0-9_.]{1,64}"
+    "|header[.][-a-z0-9]{1,64})[}]"
+)
 TEMPLATE = f"^([^{{}}: ]*:([^{{}} ]|{_PLACEHOLDER})*|([^{{}}: ]|{_PLACEHOLDER})+)$"
 """Pattern of templates: the namespace, before the first colon, is constant. Servers check the rest when they start."""
 MAX_CHANNEL_BYTES = 255
@@ -43,7 +47,7 @@ ChannelTemplate = Annotated[
         f"self.matches('{TEMPLATE}') && !self.matches('{SECRET_PLACEHOLDER}') && self.split('{{').size() <= 9"
         f" && bytes(self).size() <= {MAX_CHANNEL_BYTES}",
         "must be a channel with placeholders like orders:{query.id}, whose namespace is constant: {sub}, {meta.NAME},"
-        " {query.NAME} and {header.name} without credentials, at most 8 of them",
+        " {path.NAME}, {query.NAME} and {header.name} without credentials, at most 8 of them",
         _is_template,
     ),
 ]
@@ -62,6 +66,11 @@ def namespace_of(template: str) -> str | None:
     """Return the namespace of a template's channels, None for channels without one."""
     name, colon, _ = template.removeprefix("$").partition(":")
     return name if colon and "#" not in name else None
+
+
+def path_placeholders_of(template: str) -> list[str]:
+    """Return the names of a template's placeholders that are in the path of its route."""
+    return re.findall("[{]path[.]([^{}]*)[}]", template)
 
 
 class RouteHook(HookEndpoint):
@@ -143,7 +152,19 @@ class WebSocketRoute(Model):
             lambda text: re.fullmatch(ROUTE_NAME, text) is not None,
         ),
     ]
-    """Name of the route, the last part of its path: `/ws/NAME`."""
+    """Name of the route, which is at `/ws/NAME`."""
+    path: Annotated[
+        str,
+        Field(max_length=255),
+        Check(
+            f"self.matches('{ROUTE_PATH}')",
+            "must be segments like /{room} or /{room}/messages, at most 8, in which constants are lower-case letters,"
+            " digits, -, _ and .",
+            lambda text: re.fullmatch(ROUTE_PATH, text) is not None,
+        ),
+    ] = ""
+    """Path of the route below `/ws/NAME`. With `/{room}` the route `rooms` is at `/ws/rooms/{room}`, and `{path.room}`
+    in its templates is what a client has there."""
     subprotocols: Annotated[tuple[HttpToken, ...], Field(max_length=8), SET] = ()
     """Subprotocols that the servers accept. The first one that the client offers is chosen."""
     format: Literal["Text", "Binary"] = "Text"
@@ -204,6 +225,11 @@ class WebSocketRoute(Model):
     )
     def _subprotocols_are_free(self) -> bool:
         return TOKEN_SUBPROTOCOL not in self.subprotocols
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Names of the placeholders in the path."""
+        return tuple(re.findall("[{]([^{}]*)[}]", self.path))
 
     @property
     def templates(self) -> dict[str, str]:

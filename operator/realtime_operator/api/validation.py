@@ -13,7 +13,7 @@ from realtime_operator.api.v1alpha1 import RealtimeCluster
 from realtime_operator.api.v1alpha1_managed_redis import DEFAULT_MEMORY_LIMIT
 from realtime_operator.api.v1alpha1_network_policy import IpBlock, LabelSelector, NetworkPolicyPeer
 from realtime_operator.api.v1alpha1_pod import PodSettings, Toleration
-from realtime_operator.api.v1alpha1_routes import namespace_of
+from realtime_operator.api.v1alpha1_routes import namespace_of, path_placeholders_of
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
@@ -225,6 +225,13 @@ def _wrong_routes(cluster: RealtimeCluster) -> Iterator[Finding]:
             if namespace is not None and namespace not in namespaces:
                 message = f"there is no namespace {namespace}; add it to spec.namespaces"
                 yield Finding(f"{path}.{place}", FindingReason.INVALID_FIELD, message)
+            for name in path_placeholders_of(template):
+                if name not in route.placeholders:
+                    message = f"{{path.{name}}} is not in the path of the route; add /{{{name}}} to {path}.path"
+                    yield Finding(f"{path}.{place}", FindingReason.INVALID_FIELD, message)
+        if len(set(route.placeholders)) < len(route.placeholders):
+            message = "has a placeholder twice; give each its own name"
+            yield Finding(f"{path}.path", FindingReason.INVALID_FIELD, message)
         if route.token_cookie is not None and not cluster.spec.server.origins:
             message = "needs spec.server.origins: browsers send a cookie for pages of any origin"
             yield Finding(f"{path}.tokenCookie", FindingReason.INVALID_FIELD, message)

@@ -21,7 +21,7 @@ from realtime_server.core.model.publication import as_json
 from realtime_server.core.ports.backend import Caller, Disconnected
 from realtime_server.core.ports.route_hooks import Opened, RouteMessage
 from realtime_server.protocols.plain.request import TOKEN_PARAMETER
-from realtime_server.protocols.plain.route import PREFIX
+from realtime_server.protocols.plain.route_path import PREFIX
 from realtime_server.protocols.plain.selection import CONNECT, DISCONNECT
 
 JSON_TYPE = "application/json"
@@ -57,6 +57,7 @@ def connect_event(route: str, caller: Caller, opened: Opened, unix_seconds: floa
     """Return the event of a client that opens a connection. Its token is left out."""
     document: dict[str, object] = {
         "query": {name: list(values) for name, values in opened.query.items() if name != TOKEN_PARAMETER},
+        "path": {name: values[0] for name, values in opened.path.items()},
         "channels": list(opened.channels),
         "transport": caller.transport.name,
         "remote_address": caller.transport.remote,

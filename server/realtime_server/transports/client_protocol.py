@@ -17,6 +17,7 @@ from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.http_server import Route
+from realtime_server.transports.path_table import PathTable
 from realtime_server.transports.websocket_paths import WebSocketPaths
 
 
@@ -94,10 +95,10 @@ class ClientProtocol(Protocol):
 
     @property
     def websocket_paths(self) -> Sequence[str]:
-        """Exact paths on which a GET opens a WebSocket; on those that are in `routes` too it needs `Upgrade`."""
+        """Patterns of the paths on which a GET opens a WebSocket, see PathTable; those in `routes` need `Upgrade`."""
 
     def routes(self) -> Mapping[str, Route]:
-        """Return the HTTP endpoints by path."""
+        """Return the HTTP endpoints by patterns of their paths, see PathTable."""
 
     def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """Return the one of the offered subprotocols to use, None for none; `path` has no query."""
@@ -116,16 +117,17 @@ class ProtocolTable:
     """Client protocols of a port. `by_path`: those of the paths on which WebSockets open. Paths must not be in two."""
 
     def __init__(self, protocols: Iterable[ClientProtocol]) -> None:
-        self.by_path: dict[str, ClientProtocol] = {}
+        by_path: dict[str, ClientProtocol] = {}
         self.routes: dict[str, Route] = {}
         for protocol in protocols:
             routes = protocol.routes()
             paths = {*protocol.websocket_paths, *routes}
-            taken = paths & (self.by_path.keys() | self.routes.keys())
+            taken = paths & (by_path.keys() | self.routes.keys())
             assert not taken, taken
-            self.by_path.update(dict.fromkeys(protocol.websocket_paths, protocol))
+            by_path.update(dict.fromkeys(protocol.websocket_paths, protocol))
             self.routes.update(routes)
-        self.dedicated = tuple(path for path in self.by_path if path not in self.routes)
+        self.by_path = PathTable(by_path)
+        self.dedicated = tuple(path for path in by_path if path not in self.routes)
         """Paths on which there are only WebSockets."""
-        shared = (path for path in self.by_path if path in self.routes)
+        shared = (path for path in by_path if path in self.routes)
         self.websocket_paths = WebSocketPaths(self.dedicated, shared)

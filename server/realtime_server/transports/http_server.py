@@ -21,6 +21,7 @@ from aiohttp.http import RawRequestMessage
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.transports.addresses import peer_of
 from realtime_server.transports.forwarded import NO_PROXIES, TrustedProxies
+from realtime_server.transports.path_table import PathTable
 from realtime_server.transports.sockets import Sockets
 from realtime_server.transports.stream import StreamConnection
 from realtime_server.transports.websocket_paths import WebSocketPaths
@@ -310,7 +311,7 @@ class Route:
 
 
 class HttpServer:
-    """HTTP server of a worker; dispatches by path, where `/a/*` matches each path directly below `/a`.
+    """HTTP server of a worker; dispatches by path, see PathTable.
 
     `keeps` returns True while sockets are kept alive. They are not while connections are moved away, because a client
     would reconnect over one: a proxy's socket that brings such a request is closed without an answer, so that the proxy
@@ -332,7 +333,7 @@ class HttpServer:
     ) -> None:
         self._to_websocket = to_websocket
         self._settings = settings
-        self._routes = routes
+        self._routes = PathTable(routes)
         self._counters = counters
         self._sockets = sockets
         self._loop = loop
@@ -371,7 +372,7 @@ class HttpServer:
         if self._to_websocket is not None and self._to_websocket.paths.open_websocket(data):
             return True
         path, _, query = data.split(b" ", 2)[1].partition(b"?")
-        route = self._routes.get(path.decode("latin-1"))
+        route = self._routes.find(path.decode("latin-1"))
         return route is not None and route.opens(query)
 
     def _make_request(
@@ -420,7 +421,7 @@ class HttpServer:
         path = request.path
         if path == "/" and request.method == "OPTIONS":  # how HAProxy checks a server by default
             path = SERVER_PATH
-        route = self._routes.get(path) or self._routes.get(f"{path.rpartition('/')[0]}/*")
+        route = self._routes.find(path)
         if route is None:
             raise RequestRefusedError(404, "there is nothing here", "path")
         return route

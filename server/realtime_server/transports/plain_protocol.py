@@ -17,6 +17,7 @@ from realtime_server.transports import http_server
 from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.client_protocol import ClientWebSocket, HandshakeRefusal
 from realtime_server.transports.handshake import AcceptedHandshake
+from realtime_server.transports.path_table import PathTable
 from realtime_server.transports.plain_route import PlainCodecs, PlainRoute
 from realtime_server.transports.plain_stream import METHODS, PlainStreamEndpoint
 
@@ -40,19 +41,20 @@ class PlainProtocol:
         self._settings = settings
         self._flusher = flusher
         self._codecs = PlainCodecs(epochs, settings.compression_threshold)
-        self._routes = {route.path: PlainRoute(node, route, hooks, epochs) for route in routes}
-        self.websocket_paths = tuple(self._routes)
+        by_pattern = {route.path.pattern: PlainRoute(node, route, hooks, epochs) for route in routes}
+        self._routes = PathTable(by_pattern)
+        self.websocket_paths = tuple(by_pattern)
 
     def routes(self) -> Mapping[str, http_server.Route]:
         """See ClientProtocol."""
         return {
             path: http_server.Route(METHODS, self._endpoint(route), opens=_always)
-            for path, route in self._routes.items()
+            for path, route in self._routes.by_pattern.items()
         }
 
     def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """See ClientProtocol."""
-        chosen = chosen_subprotocol(self._routes[path].route.subprotocols, offered)
+        chosen = chosen_subprotocol(self._route_of(path).route.subprotocols, offered)
         return None if chosen is None else Subprotocol(chosen)
 
     def why_not(self, path: str, values: Callable[[str], list[str]]) -> HandshakeRefusal | None:
@@ -60,7 +62,7 @@ class PlainProtocol:
         try:
             self._route_of(path).request_of(path, values, events=False)
         except RequestError as error:
-            return HandshakeRefusal(400, f"{error}\n", "text/plain; charset=utf-8", "malformed")
+            return HandshakeRefusal(error.status, f"{error}\n", "text/plain; charset=utf-8", error.reason)
         return None
 
     def open(self, connection: ClientWebSocket, accepted: AcceptedHandshake) -> PlainSession:
@@ -73,8 +75,10 @@ class PlainProtocol:
         session.begin()
         return session
 
-    def _route_of(self, path: str) -> PlainRoute:
-        return self._routes[path.partition("?")[0]]
+    def _route_of(self, target: str) -> PlainRoute:
+        route = self._routes.find(target.partition("?")[0])
+        assert route is not None
+        return route
 
     def _endpoint(self, route: PlainRoute) -> PlainStreamEndpoint:
         return PlainStreamEndpoint(self._node, route, self._codecs, self._settings.max_connections, self._flusher)

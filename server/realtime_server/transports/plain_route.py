@@ -88,12 +88,12 @@ class PlainRoute:
         self._limits = replace(limits, messages_per_second=rate)
         self._context: SessionContext | None = None
 
-    def request_of(self, path: str, header: Header, *, events: bool) -> tuple[RouteRequest, StreamPosition | None]:
-        """Return the request at a path with its query, and the position to resume from; `events`: of an event stream.
+    def request_of(self, target: str, header: Header, *, events: bool) -> tuple[RouteRequest, StreamPosition | None]:
+        """Return the request for a path with its query, and the position to resume from; `events`: of an event stream.
 
         Raises RequestError, whose text is for the client.
         """
-        request = read_request(path, header)
+        request = read_request(target, self.route.path, header)
         position = request.last_event() if events else request.position()
         try:
             self.route.check_request(request)

@@ -53,7 +53,7 @@ class PlainStreamEndpoint:
                 asked.request.raw_path, lambda name: headers.getall(name, []), events=True
             )
         except RequestError as error:
-            raise RequestRefusedError(400, str(error), "malformed") from error
+            raise RequestRefusedError(error.status, str(error), error.reason) from error
         codec = self._codecs.event_stream(route.route, chunked=takes_chunks(asked))
         stream = StreamConnection(codec, node.counters, self._flusher, asyncio.get_running_loop())
         asked.connection.attach(stream)

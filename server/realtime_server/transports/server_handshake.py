@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -22,6 +22,7 @@ from realtime_server.transports.handshake import (
     header_values,
     read_handshake,
 )
+from realtime_server.transports.path_table import PathTable
 
 HTTP_1_0 = (
     "A WebSocket needs HTTP/1.1. Behind nginx, set proxy_http_version to 1.1 and pass on the headers Upgrade and"
@@ -37,13 +38,13 @@ REASONS = {403: "origin"}
 class HandshakePolicy:
     """Policy for handshakes: the `protocols` by path, allowed `origins` of pages, empty for all, and `extensions`."""
 
-    protocols: Mapping[str, ClientProtocol]
+    protocols: PathTable[ClientProtocol]
     origins: tuple[str, ...] = ()
     extensions: tuple[ServerExtensionFactory, ...] = ()
 
     def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """Return the subprotocol to use at a path; see ClientProtocol."""
-        protocol = self.protocols.get(path)
+        protocol = self.protocols.find(path)
         return None if protocol is None else protocol.select_subprotocol(path, offered)
 
 
@@ -104,7 +105,7 @@ class ServerHandshake:
     def _is_acceptable(self, accepted: AcceptedHandshake) -> bool:
         """Return True when nothing is left to negotiate or to refuse."""
         policy = self._policy
-        protocol = self.protocol = policy.protocols.get(accepted.path.partition("?")[0])
+        protocol = self.protocol = policy.protocols.find(accepted.path.partition("?")[0])
         return (
             protocol is not None
             and self._has_room()
@@ -143,9 +144,11 @@ class ServerHandshake:
     ) -> tuple[Response, str] | None:
         """Return the answer to a request that is refused whatever its headers of WebSocket are, with the reason."""
         protocols = self._policy.protocols
-        protocol = self.protocol = protocols.get(request.path.partition("?")[0])
+        protocol = self.protocol = protocols.find(request.path.partition("?")[0])
         if protocol is None:
-            return library.reject(404, f"There is nothing here. Connect to {' or '.join(protocols)}.\n"), "path"
+            return library.reject(
+                404, f"There is nothing here. Connect to {' or '.join(protocols.by_pattern)}.\n"
+            ), "path"
         if request.protocol == "HTTP/1.0":
             response = library.reject(426, HTTP_1_0)
             response.headers["Upgrade"] = "websocket"

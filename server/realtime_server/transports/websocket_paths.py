@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from realtime_server.transports.path_table import BELOW
+
 HEAD_BYTES = 16_384
 """Maximum size of a request's head."""
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*\bwebsocket\b", re.IGNORECASE)
@@ -14,7 +16,7 @@ class WebSocketPaths:
     """Paths on which WebSockets open.
 
     Each GET on a `dedicated` path is a handshake. A path in `shared` is that of an HTTP endpoint too: there a GET with
-    the header `Upgrade: websocket` is one.
+    the header `Upgrade: websocket` is one. With `/*` at its end, a path stands for all that are below it.
     """
 
     __slots__ = ("_longest", "_shared", "dedicated")
@@ -44,4 +46,5 @@ class WebSocketPaths:
 
 
 def _beginnings(paths: Iterable[str]) -> tuple[bytes, ...]:
-    return tuple(f"GET {path}{end}".encode() for path in paths for end in " ?")
+    lines = ([path.removesuffix("*")] if path.endswith(BELOW) else [f"{path} ", f"{path}?"] for path in paths)
+    return tuple(f"GET {line}".encode() for each in lines for line in each)

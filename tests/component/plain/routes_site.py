@@ -47,6 +47,16 @@ def routes_of(backend: CloudEventsBackend) -> list[JsonValue]:
             "subscribe": ["open:raw"],
             "actions": [{"key": "$default", "publish": {"channel": "open:raw"}}],
         },
+        {
+            "name": "rooms",
+            "path": "/{room}/{desk}",
+            "envelope": "json",
+            "subscribe": ["chat:{path.room}-{path.desk}"],
+            "actions": [
+                {"key": "$connect", "hook": {"url": backend.url("connect"), "timeout_seconds": 5}},
+                {"key": "$default", "publish": {"channel": "chat:{path.room}-{path.desk}"}},
+            ],
+        },
         {"name": "feed", "subscribe": ["feed:news"]},
         {"name": "personal", "subscribe": ["closed:{sub}", "closed:{meta.tenant}.all"], "token_cookie": "session"},
         {"name": "guarded", "subscribe": ["closed:{query.id}"]},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
+import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_server.hooks.cloud_events import sign_event
@@ -16,6 +19,7 @@ from tests.kit.raw_client import raw_client
 from tests.kit.server_process import TOKEN_SECRET
 from tests.kit.tokens import connection_token
 
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -192,3 +196,32 @@ async def test_many_ends_at_once_reach_a_backend_that_takes_one_at_a_time(site: 
         return users & {one.attribute("userid") for one in site.backend.of("disconnect")}
 
     await eventually(told, lambda found: found == users, what="all ends", within=SECONDS, every=0.05)
+
+
+async def test_the_path_of_a_route_chooses_the_channel(site: Site) -> None:
+    """Over both transports; the backend gets the values, and what is no path of the route is not found."""
+    async with site.client("rooms/a%C3%B6/1") as client, site.client("rooms/a%C3%B6/2") as other:
+        assert (await client.document())["channel"] == "chat:aö-1"
+        assert (await other.document())["channel"] == "chat:aö-2"
+        await client.send({"text": "hello"})
+        assert (await client.document())["data"] == {"text": "hello"}
+        await other.send({"text": "elsewhere"})
+        assert (await other.document())["data"] == {"text": "elsewhere"}
+    begun = await site.backend.event("connect", lambda one: b'"chat:a\xc3\xb6-1"' in one.body)
+    assert (json.loads(begun.body)["path"], begun.attribute("source")) == ({"room": "aö", "desk": "1"}, "/ws/rooms")
+    origin = f"http://127.0.0.1:{site.server.client_port}"
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": KEY}
+    async with aiohttp.ClientSession() as session:
+        for path, status, why in (
+            ("rooms", 404, ""),
+            ("rooms/a", 404, "the path is /ws/rooms/{room}/{desk}"),
+            ("rooms/a/b/c", 404, "the path is /ws/rooms/{room}/{desk}"),
+            ("rooms/a:b/c", 400, "{path.room}: has a character that is not allowed"),
+            ("rooms/a/", 400, "{path.desk}: is empty"),
+            ("rooms/%ff/c", 400, "the path must be UTF-8"),
+        ):
+            for headers in ({}, upgrade):
+                url = URL(f"{origin}/ws/{path}", encoded=True)
+                async with session.get(url, headers=headers) as refused:
+                    assert refused.status == status, (path, headers)
+                    assert why in await refused.text()

@@ -33,7 +33,7 @@ def test_a_route_is_made_from_its_settings() -> None:
         origins=["https://app.example"],
     )  # fmt: skip
     route = settings.protocols.web_socket.routes[0].to_route()
-    assert (route.path, route.envelope, route.binary, route.subprotocols) == ("/ws/orders", True, False, ("v1",))
+    assert (str(route.path), route.envelope, route.binary, route.subprotocols) == ("/ws/orders", True, False, ("v1",))
     assert [template.text for template in route.templates] == ["orders:{query.id}", "#{sub}", "orders:{query.id}"]
     assert {key: type(action) for key, action in route.actions.items()} == {
         "$default": PublishAction,
@@ -48,6 +48,8 @@ def test_a_route_is_made_from_its_settings() -> None:
     [
         ({"name": "Orders", "subscribe": ["orders"]}, "should match pattern"),
         ({"name": "a/b", "subscribe": ["orders"]}, "should match pattern"),
+        ({"name": "a", "path": "{room}", "subscribe": ["orders"]}, "is no path below a route"),
+        ({"name": "a", "path": "/{room}", "subscribe": ["orders:{path.desk}"]}, "is not in the path /ws/a/{room}; add"),
         ({"name": "a"}, "has neither subscribe nor actions"),
         ({"name": "a", "subscribe": ["{query.a}:b"]}, "must not be in the namespace"),
         ({"name": "a", "subscribe": ["orders:{id}"]}, "is no placeholder"),

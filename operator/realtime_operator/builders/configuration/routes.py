@@ -11,6 +11,7 @@ def route_config(route: WebSocketRoute) -> JsonObject:
     """Return the configuration of a route, with defaults. Durations in seconds, sizes in bytes."""
     return {
         "name": route.name,
+        "path": route.path,
         "subprotocols": [*route.subprotocols],
         "format": server_word(route.format),
         "envelope": server_word(route.envelope),

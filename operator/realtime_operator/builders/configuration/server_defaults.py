@@ -31,7 +31,7 @@ ROUTE_ACTION: Defaults = {
     "hook": OptionalDefaults({"timeout_seconds": 1, "concurrency": 100, "queue_size": 100_000}),
 }
 ROUTE: Defaults = {
-    "subprotocols": [], "format": "text", "envelope": "none", "subscribe": [], "selection": "",
+    "path": "", "subprotocols": [], "format": "text", "envelope": "none", "subscribe": [], "selection": "",
     "actions": ListDefaults(ROUTE_ACTION), "token_cookie": None,
     "limits": {"message_bytes": None, "messages_per_second": None},
 }  # fmt: skip

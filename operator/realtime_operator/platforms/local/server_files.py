@@ -51,7 +51,7 @@ class Ports:
         return (
             *([self.client_url] if protocols.centrifuge.mode == "Enabled" else []),
             *(f"{page}{name} (Socket.IO{path})" for name in names if socket_io.mode == "Enabled"),
-            *(f"{self.client_origin}/ws/{route.name}" for route in protocols.web_socket.routes),
+            *(f"{self.client_origin}/ws/{route.name}{route.path}" for route in protocols.web_socket.routes),
         )
 
     @property

@@ -9,8 +9,9 @@ from realtime_server.core.ports.backend import Caller, Disconnected
 
 
 class Opened(NamedTuple):
-    """Connection that a client opens on a route: the parameters of its URL, and its channels."""
+    """Connection that a client opens on a route: the values in its URL and in the path of it, and its channels."""
 
+    path: Mapping[str, Sequence[str]]
     query: Mapping[str, Sequence[str]]
     channels: Sequence[str]
 

@@ -135,7 +135,7 @@ class PlainSession(QueueingSession[_Message]):
             return
         self._targets = route.targets(request, claims)
         channels = route.channels(request, claims)
-        reply = await self._announced(Opened(request.query, tuple(channels)))
+        reply = await self._announced(Opened(request.path, request.query, tuple(channels)))
         if self.is_closed():
             return
         joined = await self._joined(channels)

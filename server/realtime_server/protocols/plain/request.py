@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from realtime_server.core.model.values import StreamPosition
+from realtime_server.protocols.plain.route_path import RoutePath
 from realtime_server.protocols.plain.template import Header, Values
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105 - the name of a parameter (RFC 6750, section 2.3)
@@ -21,12 +22,26 @@ _EPOCH = re.compile(r"[!-~]{1,128}")
 
 
 class RequestError(Exception):
-    """Request that cannot be understood; the text says what is wrong, without the client's input."""
+    """Request that cannot be understood; the text says what is wrong, without the client's input.
+
+    `status` of HTTP answers it, and it is counted under `reason`.
+    """
+
+    status = 400
+    reason = "malformed"
+
+
+class PathError(RequestError):
+    """Request for a path that a route does not have."""
+
+    status = 404
+    reason = "path"
 
 
 class RouteRequest(NamedTuple):
-    """Request of a client: the parameters of its URL, and a function that returns the lines of a header."""
+    """Request of a client: implements RequestValues."""
 
+    path: Values
     query: Values
     header: Header
 
@@ -79,16 +94,22 @@ def event_id(offset: int, epoch: str) -> str:
     return f"{offset}:{epoch}"
 
 
-def read_request(path: str, header: Header) -> RouteRequest:
-    """Return the request with this path and query. Raises RequestError."""
-    query = path.partition("?")[2]
+def read_request(target: str, path: RoutePath, header: Header) -> RouteRequest:
+    """Return the request of a route with this path for a target: a path with its query. Raises RequestError."""
+    before, _, query = target.partition("?")
+    try:
+        in_path = path.values(before)
+    except UnicodeDecodeError as error:
+        raise RequestError("the path must be UTF-8") from error
+    if in_path is None:
+        raise PathError(f"there is nothing here; the path is {path}")
     try:
         values = parse_qs(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError as error:
         raise RequestError("the parameters of the URL must be UTF-8") from error
     except ValueError as error:
         raise RequestError(f"the URL has more than {MAX_PARAMETERS} parameters") from error
-    return RouteRequest(values, header)
+    return RouteRequest(in_path, values, header)
 
 
 def offered_subprotocols(lines: Iterable[str]) -> list[str]:

@@ -10,11 +10,9 @@ from realtime_server.codes import DisconnectCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.protocols.plain.request import RouteRequest
+from realtime_server.protocols.plain.route_path import RoutePath
 from realtime_server.protocols.plain.selection import Selection
 from realtime_server.protocols.plain.template import ChannelTemplate
-
-PREFIX = "/ws/"
-"""Beginning of the path of every route."""
 
 BINARY_UNWANTED = DisconnectCode(1003, "this route takes text")
 TEXT_UNWANTED = DisconnectCode(1003, "this route takes binary messages")
@@ -46,10 +44,11 @@ Action: TypeAlias = PublishAction | HookAction
 class Route:
     """Route by its name; `message_bytes` and `messages_per_second` of 0 stand for the server's limits.
 
-    `actions` are by their keys. `token_cookie`: name of the cookie with a token, "" for none.
+    `below`: see RoutePath. `actions` are by their keys. `token_cookie`: name of the cookie with a token, "" for none.
     """
 
     name: str
+    below: tuple[str, ...] = ()
     subprotocols: tuple[str, ...] = ()
     binary: bool = False
     envelope: bool = False
@@ -61,9 +60,9 @@ class Route:
     messages_per_second: int = 0
 
     @property
-    def path(self) -> str:
+    def path(self) -> RoutePath:
         """Path of the route."""
-        return PREFIX + self.name
+        return RoutePath(self.name, self.below)
 
     @property
     def templates(self) -> tuple[ChannelTemplate, ...]:
@@ -74,7 +73,7 @@ class Route:
     def check_request(self, request: RouteRequest) -> None:
         """Check the client's values for the templates. Raises PlaceholderError."""
         for template in self.templates:
-            template.check_request(request.query, request.header)
+            template.check_request(request)
 
     def recoverable(self, namespaces: Namespaces) -> ChannelTemplate | None:
         """Return the template of the one channel whose position a client can resume from, None for none or several."""
@@ -93,7 +92,7 @@ class Route:
         """
         found: dict[str, ChannelTemplate] = {}
         for template in self.subscribe:
-            channel = template.channel(claims, request.query, request.header)
+            channel = template.channel(claims, request)
             if channel not in found or template.grants:
                 found[channel] = template
         return found
@@ -104,7 +103,7 @@ class Route:
         Raises PlaceholderError.
         """
         return {
-            key: (action.channel.channel(claims, request.query, request.header), action.channel.grants)
+            key: (action.channel.channel(claims, request), action.channel.grants)
             for key, action in self.actions.items()
             if isinstance(action, PublishAction)
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -20,7 +20,9 @@ from realtime_server.core.model.namespaces import MAX_CHANNEL_BYTES, namespace_o
 MAX_VALUE_BYTES = 128
 MAX_PLACEHOLDERS = 8
 _PIECES = re.compile(r"\{([^{}]*)\}|([^{}]+)|(.)", re.DOTALL)
-_NAMES = re.compile(r"sub|meta\.[A-Za-z0-9_-]{1,64}|query\.[A-Za-z0-9_.-]{1,64}|header\.[a-z0-9-]{1,64}")
+_NAMES = re.compile(
+    r"sub|meta\.[A-Za-z0-9_-]{1,64}|path\.[A-Za-z0-9_]{1,64}|query\.[A-Za-z0-9_.-]{1,64}|header\.[a-z0-9-]{1,64}"
+)
 _CONSTANT = re.compile(r"[^\s{}]+")
 SECRETS = frozenset({"access_token", "authorization", "cookie", "proxy-authorization", "sec-websocket-protocol"})
 """Names of parameters and headers with credentials."""
@@ -39,11 +41,28 @@ class PlaceholderError(Exception):
     """Value that cannot be part of a channel's name; the text names the placeholder, never the value."""
 
 
+class RequestValues(Protocol):
+    """Values that a client chooses: by the placeholders of the path, the parameters of the URL, and the headers."""
+
+    @property
+    def path(self) -> Values:
+        """Values in the path, by the names of its placeholders."""
+
+    @property
+    def query(self) -> Values:
+        """Parameters of the URL."""
+
+    @property
+    def header(self) -> Header:
+        """Function that returns the lines of a header."""
+
+
 class Source(StrEnum):
     """Origin of a placeholder's value: the first two are verified claims, the others are the client's own."""
 
     SUB = "sub"
     META = "meta"
+    PATH = "path"
     QUERY = "query"
     HEADER = "header"
 
@@ -83,20 +102,20 @@ class ChannelTemplate(NamedTuple):
         """True when the client has no influence on the channel, so that the template alone grants it."""
         return all(placeholder.source in CLAIMS for placeholder in self.placeholders)
 
-    def check_request(self, query: Values, header: Header) -> None:
+    def check_request(self, request: RequestValues) -> None:
         """Check the values of the client. Raises PlaceholderError."""
         for placeholder in self.placeholders:
             if placeholder.source not in CLAIMS:
-                _value_in_request(placeholder, query, header)
+                _value_in_request(placeholder, request)
 
-    def channel(self, claims: Claims, query: Values, header: Header) -> str:
+    def channel(self, claims: Claims, request: RequestValues) -> str:
         """Return the channel's name for a client. Raises PlaceholderError."""
         name = "".join(
             piece
             if isinstance(piece, str)
             else _value_in_claims(piece, claims)
             if piece.source in CLAIMS
-            else _value_in_request(piece, query, header)
+            else _value_in_request(piece, request)
             for piece in self.pieces
         )
         if len(name.encode()) > MAX_CHANNEL_BYTES:
@@ -131,8 +150,8 @@ def _constant(text: str, constant: str) -> str:
 def _placeholder(text: str, name: str) -> Placeholder:
     if not _NAMES.fullmatch(name):
         raise TemplateError(
-            f"{text}: {{{name}}} is no placeholder; use {{sub}}, {{meta.NAME}}, {{query.NAME}} or {{header.NAME}},"
-            " the name of a header in lower case"
+            f"{text}: {{{name}}} is no placeholder; use {{sub}}, {{meta.NAME}}, {{path.NAME}}, {{query.NAME}} or"
+            " {{header.NAME}}, the name of a header in lower case"
         )
     source, _, rest = name.partition(".")
     if rest in SECRETS:
@@ -150,9 +169,14 @@ def _require_constant_namespace(template: ChannelTemplate) -> None:
         )
 
 
-def _value_in_request(placeholder: Placeholder, query: Values, header: Header) -> str:
-    is_query = placeholder.source is Source.QUERY
-    found = query.get(placeholder.name, ()) if is_query else header(placeholder.name)
+def _value_in_request(placeholder: Placeholder, request: RequestValues) -> str:
+    match placeholder.source:
+        case Source.PATH:
+            found = request.path.get(placeholder.name, ())
+        case Source.QUERY:
+            found = request.query.get(placeholder.name, ())
+        case _:
+            found = request.header(placeholder.name)
     if not found:
         raise PlaceholderError(f"{placeholder}: is missing")
     if len(found) > 1:

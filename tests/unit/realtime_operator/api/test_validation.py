@@ -196,3 +196,24 @@ def test_windows_that_never_open_are_found(window: JsonObject, path: str, messag
     (finding,) = wrong_fields(cluster_of({"maintenance": {"windows": [valid, {**valid, **window}]}}))
     assert finding.path == f"spec.maintenance.windows[1].{path}"
     assert finding.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "message"),
+    [
+        ({"path": "/{a}/{a}"}, "path", "has a placeholder twice; give each its own name"),
+        (
+            {"path": "/{room}", "subscribe": ["{path.room}", "{path.desk}"]},
+            "subscribe[1]",
+            "{path.desk} is not in the path of the route; add /{desk} to spec.protocols.webSocket.routes[0].path",
+        ),
+        ({"subscribe": ["other:a"]}, "subscribe[0]", "there is no namespace other; add it to spec.namespaces"),
+        ({"tokenCookie": "session"}, "tokenCookie", "needs spec.server.origins: browsers send a cookie for pages"),
+    ],
+)
+def test_what_servers_would_refuse_in_routes_is_found(fields: JsonObject, path: str, message: str) -> None:
+    """They would not start."""
+    route: JsonObject = {"name": "rooms", "subscribe": ["a"], **fields}
+    (finding,) = wrong_fields(cluster_of({"protocols": {"webSocket": {"routes": [route]}}}))
+    assert finding.path == f"spec.protocols.webSocket.routes[0].{path}"
+    assert finding.message.startswith(message)

@@ -66,10 +66,11 @@ def test_an_anonymous_client_has_no_user() -> None:
 
 
 def test_a_connection_is_described_without_its_token() -> None:
-    event = connect_event("orders", ALICE, Opened({"id": ["7"], "access_token": ["secret"]}, ("orders:7",)), AT)
+    opened = Opened({"desk": ("9",)}, {"id": ["7"], "access_token": ["secret"]}, ("orders:7",))
+    event = connect_event("orders", ALICE, opened, AT)
     assert json.loads(event.body) == {
-        "query": {"id": ["7"]}, "channels": ["orders:7"], "transport": "websocket", "remote_address": "192.0.2.1",
-        "meta": {"tenant": "acme"},
+        "query": {"id": ["7"]}, "path": {"desk": "9"}, "channels": ["orders:7"], "transport": "websocket",
+        "remote_address": "192.0.2.1", "meta": {"tenant": "acme"},
     }  # fmt: skip
     assert event.headers["ce-action"] == "$connect"
 

@@ -27,7 +27,7 @@ def made(*, development: bool = False) -> ProtocolTable:
 def test_its_paths() -> None:
     """WebSockets have paths of their own, so that a handshake is known by its first bytes."""
     table = made()
-    assert table.dedicated == tuple(table.by_path) == ("/connection/websocket", "/connection/uni_websocket")
+    assert table.dedicated == tuple(table.by_path.by_pattern) == ("/connection/websocket", "/connection/uni_websocket")
     streams = {f"/connection/{name}" for name in ("sse", "uni_sse", "http_stream", "uni_http_stream")}
     assert set(table.routes) == {*streams, "/emulation"}
     assert set(made(development=True).routes) == {*table.routes, "/"}

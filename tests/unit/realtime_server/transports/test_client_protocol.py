@@ -34,7 +34,7 @@ def test_each_path_has_its_protocol() -> None:
     """A path of a protocol that has an endpoint there needs the header, another does not."""
     echo, polling = EchoProtocol(), PollingProtocol()
     table = ProtocolTable((echo, polling))
-    assert table.by_path == {PATH: echo, "/both/": polling}
+    assert table.by_path.by_pattern == {PATH: echo, "/both/": polling}
     assert set(table.routes) == {"/both/", "/elsewhere"}
     assert table.dedicated == (PATH,)
     opens = table.websocket_paths.open_websocket

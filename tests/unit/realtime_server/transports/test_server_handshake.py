@@ -12,6 +12,7 @@ from websockets.typing import Subprotocol
 from realtime_server.transports.client_protocol import ClientProtocol, HandshakeRefusal
 from realtime_server.transports.compression import Negotiation
 from realtime_server.transports.handshake import AcceptedHandshake
+from realtime_server.transports.path_table import PathTable
 from realtime_server.transports.server_handshake import (
     NO_HTTP,
     HandshakePolicy,
@@ -41,7 +42,7 @@ class ChoosyProtocol(EchoProtocol):
         return None if path.partition("?")[2] and values("host") else REFUSAL
 
 
-PROTOCOLS: dict[str, ClientProtocol] = {PATH: EchoProtocol(), "/choosy": ChoosyProtocol()}
+PROTOCOLS: PathTable[ClientProtocol] = PathTable({PATH: EchoProtocol(), "/choosy": ChoosyProtocol()})
 COMPRESSING = HandshakePolicy(PROTOCOLS, extensions=(Negotiation(),))
 ONE_ORIGIN = HandshakePolicy(PROTOCOLS, origins=("https://example.com",))
 

@@ -6,7 +6,7 @@ import pytest
 
 from realtime_server.transports.websocket_paths import HEAD_BYTES, WebSocketPaths
 
-PATHS = WebSocketPaths(("/connection/websocket", "/connection/uni_websocket"), ("/both/",))
+PATHS = WebSocketPaths(("/connection/websocket", "/connection/uni_websocket"), ("/both/", "/below/*"))
 UPGRADE = b" HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"
 PLAIN = b" HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -34,6 +34,12 @@ PLAIN = b" HTTP/1.1\r\nHost: a\r\n\r\n"
         (b"GET /bot ", False),
         (b"GET /both/ " + b"a" * HEAD_BYTES, False),
         (b"", None),
+        (b"GET /below/a/b" + UPGRADE, True),
+        (b"GET /below/?a" + PLAIN, False),
+        (b"GET /below/a" + UPGRADE[:-2], None),
+        (b"GET /below", None),
+        (b"GET /below" + UPGRADE, False),
+        (b"GET /below?a" + UPGRADE, False),
     ],
 )  # fmt: skip
 def test_a_handshake_is_known_by_its_first_bytes(data: bytes, opens: bool | None) -> None:

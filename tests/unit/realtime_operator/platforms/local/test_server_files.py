@@ -70,13 +70,13 @@ def test_the_redis_of_the_machine_takes_the_place_of_the_managed_one(folder: Sta
         (
             {
                 "socketIO": {"mode": "Enabled", "namespaces": [{"name": "/"}, {"name": "/chat"}]},
-                "webSocket": {"routes": [{"name": "orders", "subscribe": ["orders"]}]},
+                "webSocket": {"routes": [{"name": "orders", "path": "/{id}", "subscribe": ["orders"]}]},
             },
             [
                 "ws://127.0.0.1:8000/connection/websocket",
                 "http://127.0.0.1:8000/ (Socket.IO)",
                 "http://127.0.0.1:8000/chat (Socket.IO)",
-                "ws://127.0.0.1:8000/ws/orders",
+                "ws://127.0.0.1:8000/ws/orders/{id}",
             ],
         ),
         (

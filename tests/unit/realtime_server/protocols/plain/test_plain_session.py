@@ -105,7 +105,9 @@ def begin(
     )
     kind = Envelope() if route.envelope else Bare(binary=route.binary)
     codec: PlainCodec = WebSocketCodec(kind, bytes, b"ping", epochs.of, binary=route.binary)
-    request = read_request(path, lambda name: [f"Bearer {token}"] if token and name == "authorization" else [])
+    request = read_request(
+        path, route.path, lambda name: [f"Bearer {token}"] if token and name == "authorization" else []
+    )
 
     def make(context: SessionContext, client: str, _secret: str) -> Session:
         return PlainSession(service, request, position, context, connection, codec, client, TransportInfo())
@@ -264,7 +266,7 @@ async def test_the_backend_is_asked_before_the_subscription() -> None:
     session, connection = begin(node, route, hooks, path="/ws/x?room=1", immediate=False)
     session.on_text(b"early", NOW)
     await settle()
-    assert hooks.connects == [Opened({"room": ["1"]}, ("open:a",))]
+    assert hooks.connects == [Opened({}, {"room": ["1"]}, ("open:a",))]
     assert (hooks.messages, session.welcome) == ([], False)
     hooks.released.set()
     await settle()

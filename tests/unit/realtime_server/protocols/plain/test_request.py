@@ -14,12 +14,13 @@ from realtime_server.protocols.plain.request import (
     event_id,
     read_request,
 )
+from realtime_server.protocols.plain.route_path import RoutePath
 
 
 def request(path: str = "/ws/orders", **headers: str) -> RouteRequest:
     """Return a request; names of headers have underscores."""
     lines = {name.replace("_", "-"): [value] for name, value in headers.items()}
-    return read_request(path, lambda name: lines.get(name, []))
+    return read_request(path, RoutePath("orders"), lambda name: lines.get(name, []))
 
 
 @pytest.mark.parametrize(

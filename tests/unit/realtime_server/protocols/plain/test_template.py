@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -26,9 +27,17 @@ def no_header(_name: str) -> list[str]:
     return []
 
 
+class Values(NamedTuple):
+    """Values of a request."""
+
+    path: Mapping[str, Sequence[str]] = {}
+    query: Mapping[str, Sequence[str]] = {}
+    header: Callable[[str], Sequence[str]] = no_header
+
+
 def channel(template: str, query: Mapping[str, Sequence[str]] = NO_QUERY, claims: Claims = ALICE) -> str:
     """Return the channel that a template makes."""
-    return parse_template(template).channel(claims, query, no_header)
+    return parse_template(template).channel(claims, Values(query=query))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +59,17 @@ def test_values_fill_placeholders(template: str, expected: str) -> None:
 
 def test_headers_fill_placeholders() -> None:
     template = parse_template("devices:{header.x-device}")
-    assert template.channel(ALICE, {}, lambda name: ["d1"] if name == "x-device" else []) == "devices:d1"
+    assert template.channel(ALICE, Values(header=lambda name: ["d1"] if name == "x-device" else [])) == "devices:d1"
+
+
+def test_segments_of_the_path_fill_placeholders() -> None:
+    """Under the rules of all values of a client: they name no namespace, and the template grants nothing."""
+    template = parse_template("rooms:{path.room}")
+    assert template.channel(ALICE, Values(path={"room": ["lobby"]}, query={"room": ["other"]})) == "rooms:lobby"
+    assert not template.grants
+    for wrong, why in (({}, "is missing"), ({"room": [""]}, "is empty"), ({"room": ["a:b"]}, "not allowed")):
+        with pytest.raises(PlaceholderError, match=why):
+            template.check_request(Values(path=wrong))
 
 
 @pytest.mark.parametrize(
@@ -103,8 +122,8 @@ def test_a_bad_value_is_refused_with_the_name_of_its_placeholder(values: list[st
     """The value itself is not repeated."""
     template = parse_template("orders:{query.id}")
     for attempt in (
-        lambda: template.check_request({"id": values}, no_header),
-        lambda: template.channel(ALICE, {"id": values}, no_header),
+        lambda: template.check_request(Values(query={"id": values})),
+        lambda: template.channel(ALICE, Values(query={"id": values})),
     ):
         with pytest.raises(PlaceholderError) as caught:
             attempt()
@@ -129,13 +148,13 @@ def test_claims_have_the_same_rules(template: str, claims: Claims) -> None:
     """An identity provider may have users with any name; none may get into another channel by it."""
     parsed = parse_template(template)
     with pytest.raises(PlaceholderError, match=str(parsed.placeholders[0]).replace("{", r"\{")):
-        parsed.channel(claims, {}, no_header)
+        parsed.channel(claims, Values())
 
 
 def test_a_name_that_gets_too_long_is_refused() -> None:
     template = parse_template("orders:" + "{query.id}" * 2)
     with pytest.raises(PlaceholderError, match=f"more than {MAX_CHANNEL_BYTES} bytes"):
-        template.channel(ALICE, {"id": ["x" * MAX_VALUE_BYTES]}, no_header)
+        template.channel(ALICE, Values(query={"id": ["x" * MAX_VALUE_BYTES]}))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +177,7 @@ def test_no_value_leaves_its_place(value: str) -> None:
     """Whatever a client sends: the namespace stays, no user is named, and the value is one part of the channel."""
     template = parse_template("orders:{query.id}:end")
     try:
-        name = template.channel(ALICE, {"id": [value]}, no_header)
+        name = template.channel(ALICE, Values(query={"id": [value]}))
     except PlaceholderError:
         return
     assert name == f"orders:{value}:end"
@@ -176,7 +195,7 @@ def test_any_text_is_a_template_or_is_refused(text: str) -> None:
     except TemplateError:
         return
     if not template.placeholders:
-        assert template.channel(ALICE, {}, no_header) == text
+        assert template.channel(ALICE, Values()) == text
     assert template.namespace == namespace_of(
         "".join(piece if isinstance(piece, str) else "value" for piece in template.pieces)
     )
