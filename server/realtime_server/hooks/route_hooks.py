@@ -96,9 +96,11 @@ class HttpRouteHooks:
         try:
             return await self.routes[route].by_key[key].call(event.body, headers, origin_of(caller))
         except BackendRefusedError as error:
-            if error.status not in ERRORS:
+            if (known := ERRORS.get(error.status)) is None:
                 self._warn("hook of a route refused by the backend", route, key, error)
-            raise CommandError(ERRORS.get(error.status, codes.INTERNAL)) from error
+                raise CommandError(codes.INTERNAL) from error
+            why = f"{known.message}: the backend has answered with status {error.status}"
+            raise CommandError(known, why) from error
         except BackendError as error:
             self._warn("hook of a route not answered", route, key, error)
             raise CommandError(codes.INTERNAL) from error

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from realtime_server import codes
+from realtime_server.codes import ErrorCode
 from realtime_server.core.channels.join import Join, Wanted
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
@@ -19,6 +20,7 @@ from realtime_server.core.operations.publishing import Publishing
 from realtime_server.core.ports.backend import Connecting
 from realtime_server.protocols.socket_io.attachments import attachments_in_base64, insert_attachments
 from realtime_server.protocols.socket_io.namespace_codec import MESSAGE, PLACEHOLDER
+from realtime_server.protocols.socket_io.own_events import bad_request, room_in, subscribe_options
 from realtime_server.protocols.socket_io.packets import Packet, is_event
 from realtime_server.protocols.socket_io.positions import returning_in
 from realtime_server.socket_io.kept_rooms import KeptRooms
@@ -40,15 +42,7 @@ class Auth(Struct):
     token: str | None = None
 
 
-class SubscribeOptions(Struct):
-    """Second argument of the event `subscribe`: a subscription token, and data for the backend."""
-
-    token: str = ""
-    data: Raw = Raw()
-
-
 _auths = msgspec.json.Decoder(Auth)
-_options = msgspec.json.Decoder(SubscribeOptions)
 
 
 class SocketHandlers:
@@ -133,7 +127,7 @@ class SocketHandlers:
         try:
             await self._handle(session, packet, event)
         except CommandError as refused:
-            session.fail(packet.id, refused.error)
+            session.fail(packet.id, refused.error, refused.why or _why(session, packet, refused.error))
         except DisconnectRequestedError as wanted:
             session.disconnect(wanted.code)
         except BackplaneError:
@@ -146,7 +140,7 @@ class SocketHandlers:
         elif packet.name == ClientEvent.SUBSCRIBE:
             await self._subscribe(session, packet, event)
         elif packet.name == ClientEvent.UNSUBSCRIBE:
-            session.drop_subscription(_room(session, packet.items()))
+            session.drop_subscription(_channel(session, packet))
             if session.kept is not None and not self._operations.immediate:
                 await session.kept.stored()
             session.acknowledge(packet.id, DONE)
@@ -155,9 +149,8 @@ class SocketHandlers:
             session.acknowledge(packet.id, DONE)
 
     async def _subscribe(self, session: SocketSession, packet: Packet, event: QueuedEvent) -> None:
-        items = packet.items()
-        channel = _room(session, items)
-        options = _subscribe_options(items)
+        channel = _channel(session, packet)
+        options = subscribe_options(packet.items())
         if channel in event.revoked:
             raise CommandError(codes.PERMISSION_DENIED)
         if channel in session.subscriptions:
@@ -198,7 +191,7 @@ class SocketHandlers:
         """Have the backend handle an event; its answer has the arguments of the acknowledgement."""
         publishing = self._operations.publishing
         if not publishing.calls_backend:
-            raise CommandError(codes.NOT_AVAILABLE)
+            raise CommandError(codes.NOT_AVAILABLE, "the event is for the hook rpc, and there is none")
         answer = await publishing.call(session, packet.name, _arguments(packet))
         found = as_json(answer)
         if found is None:
@@ -209,16 +202,15 @@ class SocketHandlers:
 
 async def _publish(publishing: Publishing, session: SocketSession, packet: Packet) -> None:
     """Publish an event in a room. Binary data can only be the one argument of the event `message`."""
-    items = packet.items()
-    channel = _room(session, items)
-    content = items[2:]
+    channel = _channel(session, packet)
+    content = packet.items()[2:]
     if not is_event(_array(content)):
-        raise CommandError(codes.BAD_REQUEST)
+        raise bad_request("the second argument of publish must be the name of an event, a string that is not reserved")
     is_message = len(content) == 2 and _strings.decode(content[0]) == MESSAGE
     if packet.attachments:
         whole = is_message and insert_attachments(bytes(content[1]), packet.attachments)
         if not isinstance(whole, bytes):
-            raise CommandError(codes.BAD_REQUEST)
+            raise bad_request("binary data can only be published as the one argument of the event message")
         await publishing.publish(session, channel, whole, binary=True)
     elif is_message and not is_event(bytes(content[1])):
         await publishing.publish(session, channel, bytes(content[1]), binary=False)
@@ -234,24 +226,22 @@ def _token_in(auth: bytes) -> str | None:
         return None
 
 
-def _room(session: SocketSession, items: Sequence[Raw]) -> str:
+def _channel(session: SocketSession, packet: Packet) -> str:
     """Return the channel of the room that is the first argument. Raises CommandError."""
-    try:
-        room = _strings.decode(items[1])
-    except (IndexError, ValueError) as error:
-        raise CommandError(codes.BAD_REQUEST) from error
-    if not room:
-        raise CommandError(codes.BAD_REQUEST)
-    return session.namespace.channel_of(room)
+    return session.namespace.channel_of(room_in(packet.name, packet.items()))
 
 
-def _subscribe_options(items: Sequence[Raw]) -> SubscribeOptions:
-    if len(items) < 3:
-        return SubscribeOptions()
-    try:
-        return _options.decode(items[2])
-    except ValueError as error:
-        raise CommandError(codes.BAD_REQUEST) from error
+def _why(session: SocketSession, packet: Packet, error: ErrorCode) -> str:
+    """Return what a refusal of an event of the server's own means for the room, "" where the code says enough."""
+    if packet.name not in session.namespace.client_events:
+        return ""
+    if error is codes.UNKNOWN_CHANNEL:
+        return "unknown channel: the room is in a channel namespace that is not defined"
+    if error is codes.PERMISSION_DENIED:
+        return f"permission denied: this client may not {packet.name} in this room"
+    if error is codes.LIMIT_EXCEEDED and packet.name == ClientEvent.SUBSCRIBE:
+        return "limit exceeded: this client is in as many rooms as it may be"
+    return ""
 
 
 def _arguments(packet: Packet) -> bytes:

@@ -107,7 +107,8 @@ class SocketSession(QueueingSession[QueuedEvent]):
             return
         if size > self._context.limits.message_bytes:
             self._context.counters.limits[Limit.MESSAGE_BYTES] += 1
-            self.fail(packet.id, codes.LIMIT_EXCEEDED)
+            most = self._context.limits.message_bytes
+            self.fail(packet.id, codes.LIMIT_EXCEEDED, f"limit exceeded: an event may have {most} bytes")
             return
         event = QueuedEvent(packet, size)
         if self._queue is None and self._context.immediate:
@@ -177,14 +178,15 @@ class SocketSession(QueueingSession[QueuedEvent]):
         frames = self.namespace.codec.packet(packet)
         if len(frames) > self._context.limits.reply_bytes:
             self._context.counters.limits[Limit.REPLY_BYTES] += 1
-            self.fail(number, codes.LIMIT_EXCEEDED)
+            most = self._context.limits.reply_bytes
+            self.fail(number, codes.LIMIT_EXCEEDED, f"limit exceeded: an acknowledgement may have {most} bytes")
         else:
             self.connection.write(frames)
 
-    def fail(self, number: int | None, error: ErrorCode) -> None:
-        """Acknowledge an event with an error, and count it."""
+    def fail(self, number: int | None, error: ErrorCode, why: str = "") -> None:
+        """Acknowledge an event with an error, and count it; `why`: what was wrong, and what would be right."""
         self._context.counters.command_errors[error.code] += 1
-        document = [{"error": {"code": error.code, "message": error.message}}]
+        document = [{"error": {"code": error.code, "message": why or error.message}}]
         self.acknowledge(number, msgspec.json.encode(document))
 
     def welcome_client(self) -> None:

@@ -19,6 +19,8 @@ from tests.kit.raw_client import raw_client
 from tests.kit.server_process import TOKEN_SECRET
 from tests.kit.tokens import connection_token
 
+NO_ACTION = "no action is for this message"
+DENIED = "permission denied: this client may not publish in {}"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -72,7 +74,7 @@ async def test_every_message_with_an_id_is_answered_once(site: Site) -> None:
         await client.send({"id": 2, "action": "order"})
         await client.send({"id": 3, "action": "unknown", "text": "x"})
         assert await client.document() == {"id": 1}
-        assert await client.document() == {"id": 2, "error": {"code": 103, "message": "permission denied"}}
+        assert await client.document() == {"id": 2, "error": {"code": 103, "message": DENIED.format("closed:ids")}}
         found = [await client.document(), await client.document()]
         assert {"id": 3} in found
         assert [one for one in found if one.get("offset") == 1]
@@ -90,6 +92,7 @@ async def test_a_refusal_of_the_backend_is_an_error(site: Site, status: int, cod
         error = answer["error"]
         assert isinstance(error, dict)
         assert (answer["id"], error["code"]) == (1, code)
+        assert str(error["message"]).endswith(f": the backend has answered with status {status}") == (code != 100)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +100,8 @@ async def test_a_refusal_of_the_backend_is_an_error(site: Site, status: int, cod
     [
         (b"\x00", (1003, "this route takes text")),
         ("no json", (1007, "the message is no JSON")),
-        ({"action": "other"}, (1008, "no action is for this message")),
-        ({"action": "order"}, (1008, "permission denied")),
+        ({"action": "other"}, (1008, f"{NO_ACTION}: /action must be one of say, order, grant, quote")),
+        ({"action": "order"}, (1008, DENIED.format("closed:1"))),
         ("x" * 1001, (1009, "message too big")),
     ],
 )

@@ -144,7 +144,8 @@ async def test_bad_input_is_told_counted_and_nobody_elses(strict: ServerProcess)
         assert (await bystander.recv())[:6] == '0{"sid'
         assert (await bystander.recv())[:8] == '40{"sid"'
         await bystander.send(f'421["{"x" * 1100}"]')
-        assert await bystander.recv() == '431[{"error":{"code":106,"message":"limit exceeded"}}]'
+        refused = '431[{"error":{"code":106,"message":"limit exceeded: an event may have 1024 bytes"}}]'
+        assert await bystander.recv() == refused
     metrics = await strict.metrics()
     assert 'realtime_server_disconnects_total{code="3501"' in metrics
     assert 'realtime_server_handshakes_rejected_total{reason="unknown_session"' in metrics

@@ -265,7 +265,7 @@ class PlainSession(QueueingSession[_Message]):
         try:
             await self._handle(message)
         except CommandError as failed:
-            self._fail(failed.error, failed.why, selected)
+            self._fail(failed.error, failed.why or self._why(failed.error, selected), selected)
         except DisconnectRequestedError as wanted:
             self.disconnect(wanted.code)
         except BackplaneError:
@@ -278,7 +278,7 @@ class PlainSession(QueueingSession[_Message]):
         key = selected.key if selected.key in actions else DEFAULT
         action = actions.get(key)
         if action is None:
-            raise CommandError(codes.METHOD_NOT_FOUND, "no action is for this message")
+            raise CommandError(codes.METHOD_NOT_FOUND, service.route.why_no_action(selected))
         if isinstance(action, PublishAction):
             channel, granted = self._targets[key]
             publishing = service.operations.publishing
@@ -291,6 +291,14 @@ class PlainSession(QueueingSession[_Message]):
         if not self.is_closed():
             codec = self.codec
             self._write(codec.message(reply, selected.ident) if reply else codec.done(selected.ident))
+
+    def _why(self, error: ErrorCode, selected: Selected) -> str:
+        """Return what an error means for a message that would be published, "" where the code says enough."""
+        actions = self._service.route.actions
+        key = selected.key if selected.key in actions else DEFAULT
+        if error is codes.PERMISSION_DENIED and isinstance(actions.get(key), PublishAction):
+            return f"permission denied: this client may not publish in {self._targets[key][0]}"
+        return ""
 
     def _fail(self, error: ErrorCode, why: str, selected: Selected) -> None:
         """Send an error; without an envelope the client would take it for data, and is disconnected instead."""

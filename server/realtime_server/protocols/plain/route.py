@@ -11,7 +11,7 @@ from realtime_server.core.auth.claims import Claims
 from realtime_server.core.model.namespaces import Namespaces
 from realtime_server.protocols.plain.request import RouteRequest
 from realtime_server.protocols.plain.route_path import RoutePath
-from realtime_server.protocols.plain.selection import Selection
+from realtime_server.protocols.plain.selection import Selected, Selection
 from realtime_server.protocols.plain.template import ChannelTemplate
 
 BINARY_UNWANTED = DisconnectCode(1003, "this route takes text")
@@ -74,6 +74,16 @@ class Route:
         """Check the client's values for the templates. Raises PlaceholderError."""
         for template in self.templates:
             template.check_request(request)
+
+    def why_no_action(self, selected: Selected) -> str:
+        """Return why a message that selects this has no action, and what would be right."""
+        keys = [key for key in self.actions if not key.startswith("$")]
+        if not keys:
+            return "no action is for this message: the route takes none"
+        pointer = self.selection.pointer
+        if selected.is_json is False:
+            return f"no action is for this message: it is no JSON, in which {pointer} would be one of {', '.join(keys)}"
+        return f"no action is for this message: {pointer} must be one of {', '.join(keys)}"
 
     def recoverable(self, namespaces: Namespaces) -> ChannelTemplate | None:
         """Return the template of the one channel whose position a client can resume from, None for none or several."""

@@ -42,6 +42,7 @@ class Selection:
     """Selection by a pointer. Raises PointerError on construction; "" selects nothing. `idents`: ids are read."""
 
     def __init__(self, pointer: str = "", *, idents: bool = False) -> None:
+        self.pointer = pointer
         self._reads = bool(pointer) or idents
         try:
             self._pointer = JsonPointer(pointer) if pointer else None

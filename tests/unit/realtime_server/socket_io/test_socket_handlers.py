@@ -27,11 +27,16 @@ from tests.unit.realtime_server.socket_io.world import World, settle
 TOKEN = connection_token(SECRET, "ann", channels=["chat:a", "news:b"])
 TOKEN_WITHOUT_ROOMS = connection_token(SECRET, "ann")
 DONE = "[{}]"
+ROOM = "the first argument of {} must be the room, a string"
+OPTIONS = "the second argument of subscribe must be like {token, data}: "
+NAME = "the second argument of publish must be the name of an event, a string that is not reserved"
+DENIED = "permission denied: this client may not {} in this room"
+UNKNOWN = "unknown channel: the room is in a channel namespace that is not defined"
 
 
-def error(number: int, code: ErrorCode) -> str:
+def error(number: int, code: ErrorCode, why: str = "") -> str:
     """Return the data of an acknowledgement with an error."""
-    return f'43{number}[{{"error":{{"code":{code.code},"message":"{code.message}"}}}}]'
+    return f'43{number}[{{"error":{{"code":{code.code},"message":"{why or code.message}"}}}}]'
 
 
 # CONNECT
@@ -171,7 +176,7 @@ async def test_a_room_is_joined_left_and_published_in_by_events() -> None:
     assert written == [["typing", {"on": True}, 1], "hi"]
     assert await client.ask('42/chat,4["unsubscribe","a"]', '42/chat,5["publish","a","x"]') == [
         f"43/chat,4{DONE}",
-        error(5, codes.PERMISSION_DENIED).replace("43", "43/chat,", 1),
+        error(5, codes.PERMISSION_DENIED, DENIED.format("publish")).replace("43", "43/chat,", 1),
     ]
     await world.node.stop()
 
@@ -189,30 +194,36 @@ async def test_a_message_that_reads_as_an_event_stays_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "code"),
+    ("event", "code", "why"),
     [
-        ('["subscribe"]', codes.BAD_REQUEST),
-        ('["subscribe",7]', codes.BAD_REQUEST),
-        ('["subscribe",""]', codes.BAD_REQUEST),
-        ('["subscribe","open:a",7]', codes.BAD_REQUEST),
-        ('["subscribe","open:a",{"token":7}]', codes.BAD_REQUEST),
-        ('["subscribe","no:a"]', codes.UNKNOWN_CHANNEL),
-        ('["subscribe","$chat:a"]', codes.PERMISSION_DENIED),
-        ('["subscribe","chat:#bob"]', codes.PERMISSION_DENIED),
-        ('["unsubscribe"]', codes.BAD_REQUEST),
-        ('["publish","open:a"]', codes.BAD_REQUEST),
-        ('["publish","open:a",7]', codes.BAD_REQUEST),
-        ('["publish","open:a","connect"]', codes.BAD_REQUEST),
-        ('["publish","news:a","x"]', codes.PERMISSION_DENIED),
-        ('["anything",1]', codes.NOT_AVAILABLE),
+        ('["subscribe"]', codes.BAD_REQUEST, ROOM.format("subscribe")),
+        ('["subscribe",7]', codes.BAD_REQUEST, ROOM.format("subscribe")),
+        ('["subscribe",""]', codes.BAD_REQUEST, "the room of subscribe must not be empty"),
+        ('["subscribe","open:a",7]', codes.BAD_REQUEST, f"{OPTIONS}Expected `object`, got `int`"),
+        (
+            '["subscribe","open:a",{"token":7}]',
+            codes.BAD_REQUEST,
+            f"{OPTIONS}Expected `str`, got `int` - at `$.token`",
+        ),
+        ('["subscribe","no:a"]', codes.UNKNOWN_CHANNEL, UNKNOWN),
+        ('["subscribe","$chat:a"]', codes.PERMISSION_DENIED, DENIED.format("subscribe")),
+        ('["subscribe","chat:#bob"]', codes.PERMISSION_DENIED, DENIED.format("subscribe")),
+        ('["unsubscribe"]', codes.BAD_REQUEST, ROOM.format("unsubscribe")),
+        ('["publish"]', codes.BAD_REQUEST, ROOM.format("publish")),
+        ('["publish","open:a"]', codes.BAD_REQUEST, NAME),
+        ('["publish","open:a",7]', codes.BAD_REQUEST, NAME),
+        ('["publish","open:a","connect"]', codes.BAD_REQUEST, NAME),
+        ('["publish","no:a","x"]', codes.UNKNOWN_CHANNEL, UNKNOWN),
+        ('["publish","news:a","x"]', codes.PERMISSION_DENIED, DENIED.format("publish")),
+        ('["anything",1]', codes.NOT_AVAILABLE, "the event is for the hook rpc, and there is none"),
     ],
 )
-async def test_what_cannot_be_done_is_acknowledged_with_an_error(event: str, code: ErrorCode) -> None:
-    """It is counted, and the socket stays."""
+async def test_what_cannot_be_done_is_acknowledged_with_an_error(event: str, code: ErrorCode, why: str) -> None:
+    """That says what was wrong. It is counted, and the socket stays."""
     world = World()
     client = world.open()
     await client.connect()
-    assert await client.ask(f"421{event}") == [error(1, code)]
+    assert await client.ask(f"421{event}") == [error(1, code, why)]
     assert await client.ask(f"42{event}") == []
     assert world.node.counters.command_errors == {code.code: 2}
     assert client.closed_by is None
@@ -232,7 +243,7 @@ async def test_the_number_of_rooms_is_bounded() -> None:
     await client.connect()
     assert await client.ask('421["subscribe","open:a"]', '422["subscribe","open:b"]') == [
         f"431{DONE}",
-        error(2, codes.LIMIT_EXCEEDED),
+        error(2, codes.LIMIT_EXCEEDED, "limit exceeded: this client is in as many rooms as it may be"),
     ]
 
 
@@ -250,7 +261,9 @@ async def test_a_binary_publication_is_the_event_message() -> None:
     client.text('451-2["publish","open:a","other",{"_placeholder":true,"num":0}]')
     client.binary(b"\x00\xff")
     await settle()
-    assert client.take() == [error(2, codes.BAD_REQUEST)]
+    assert client.take() == [
+        error(2, codes.BAD_REQUEST, "binary data can only be published as the one argument of the event message")
+    ]
     await world.node.stop()
 
 
@@ -374,7 +387,7 @@ async def test_a_room_that_is_revoked_while_it_is_joined_is_refused(monkeypatch:
         return await in_order(asking, join)
 
     monkeypatch.setattr(world.node.operations.ordered, "in_order", revoke_meanwhile)
-    refused = error(1, codes.PERMISSION_DENIED).replace("43", "43/rooms,", 1)
+    refused = error(1, codes.PERMISSION_DENIED, DENIED.format("subscribe")).replace("43", "43/rooms,", 1)
     assert await client.ask('42/rooms,1["subscribe","a"]') == [refused]
     assert not session.subscriptions
 

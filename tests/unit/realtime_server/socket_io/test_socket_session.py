@@ -75,7 +75,8 @@ async def test_a_large_event_is_refused_for_itself() -> None:
     client = world.open()
     await client.connect()
     large = f'421["{"x" * world.node.settings.limits.message_bytes}"]'
-    assert await client.ask(large) == ['431[{"error":{"code":106,"message":"limit exceeded"}}]']
+    why = f"limit exceeded: an event may have {world.node.settings.limits.message_bytes} bytes"
+    assert await client.ask(large) == [f'431[{{"error":{{"code":106,"message":"{why}"}}}}]']
     assert world.node.counters.limits[Limit.MESSAGE_BYTES] == 1
 
 
@@ -83,7 +84,8 @@ async def test_a_large_answer_of_the_backend_is_an_error() -> None:
     world = World(Hook.RPC, answers=[b'"%b"' % (b"x" * 600_000)])
     client = world.open()
     await client.connect()
-    assert await client.ask('421["x"]') == ['431[{"error":{"code":106,"message":"limit exceeded"}}]']
+    why = f"limit exceeded: an acknowledgement may have {world.node.settings.limits.reply_bytes} bytes"
+    assert await client.ask('421["x"]') == [f'431[{{"error":{{"code":106,"message":"{why}"}}}}]']
     assert world.node.counters.limits[Limit.REPLY_BYTES] == 1
 
 
@@ -99,7 +101,8 @@ async def test_a_room_that_the_server_ends_meanwhile_is_not_joined() -> None:
     await settle()
     world.backend.gate.set()
     await settle()
-    assert client.take() == ["431[1]", '432[{"error":{"code":103,"message":"permission denied"}}]', "433[{}]"]
+    why = "permission denied: this client may not subscribe in this room"
+    assert client.take() == ["431[1]", f'432[{{"error":{{"code":103,"message":"{why}"}}}}]', "433[{}]"]
     await world.node.stop()
 
 
