@@ -72,6 +72,8 @@ WARNING_SECONDS = 60.0
 _CLIENT_EVENTS = {
     "subscribe": (ClientEvent.SUBSCRIBE, ClientEvent.UNSUBSCRIBE),
     "publish": (ClientEvent.PUBLISH,),
+    "history": (ClientEvent.HISTORY,),
+    "presence": (ClientEvent.PRESENCE,),
 }
 PROOF_SECONDS = 0.01
 """So often a worker that starts looks whether its backplane has proven itself."""

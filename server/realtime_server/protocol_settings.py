@@ -27,14 +27,15 @@ class SocketIoNamespace(BaseModel):
 
     Its rooms are the channels of the namespace `channel_namespace`; without one a room is the channel of its name.
     Sockets recover where that namespace is ordered.
-    `client_events`: events with which clients join rooms and publish in them; all others are for the hook `rpc`.
+    `client_events`: events with which clients join rooms, publish in them, and read their history and who is there; all
+    others are for the hook `rpc`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(max_length=64, pattern=r"^/[a-zA-Z0-9_./~-]*$")]
     channel_namespace: str | None = None
-    client_events: tuple[Literal["subscribe", "publish"], ...] = ("subscribe", "publish")
+    client_events: tuple[Literal["subscribe", "publish", "history", "presence"], ...] = ("subscribe", "publish")
 
 
 class SocketIo(BaseModel):

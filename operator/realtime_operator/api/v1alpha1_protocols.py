@@ -61,14 +61,14 @@ class SocketNamespace(Model):
     """Channel namespace of its rooms, one of `spec.namespaces`: with `chat`, the room `lobby` is the channel
     `chat:lobby`. With `recovery: Ordered` of that namespace, sockets recover their rooms and the events that they
     missed. When absent, the name of a room is that of its channel."""
-    client_events: Annotated[tuple[Literal["Subscribe", "Publish"], ...], Field(max_length=2), SET] = (
-        "Subscribe",
-        "Publish",
-    )
+    client_events: Annotated[
+        tuple[Literal["Subscribe", "Publish", "History", "Presence"], ...], Field(max_length=4), SET
+    ] = ("Subscribe", "Publish")
     """Events of clients that the servers handle themselves, with the permissions of the channel.
 
     `Subscribe`: `subscribe` and `unsubscribe` join and leave the room in their first argument; `Publish`: `publish`
-    sends an event to a room. All other events, and these where they are not listed, are for `hooks.rpc`.
+    sends an event to a room; `History`: `history` reads what was published in a room; `Presence`: `presence` tells who
+    is in it. All other events, and these where they are not listed, are for `hooks.rpc`.
     """
 
 

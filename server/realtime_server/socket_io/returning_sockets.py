@@ -14,7 +14,6 @@ from realtime_server.core.channels.join import Wanted
 from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.grant import Grant
-from realtime_server.core.model.namespaces import DEFAULT, namespace_of
 from realtime_server.core.model.session_state import SessionState
 from realtime_server.core.model.values import SequencePosition
 from realtime_server.core.node import Operations
@@ -87,9 +86,8 @@ class ReturningSockets:
 
 def _is_whole(state: SessionState, session: SocketSession) -> bool:
     """Return True when a state is of the same namespace, and the positions of all its rooms can be compared."""
-    rooms = session.namespace.channel_namespace
     return state.data == _data_of(session) and all(
-        begun.epoch and (namespace_of(channel) or DEFAULT) == rooms for channel, begun in state.channels.items()
+        begun.epoch and session.namespace.orders(channel) for channel, begun in state.channels.items()
     )
 
 

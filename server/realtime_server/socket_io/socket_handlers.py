@@ -14,23 +14,34 @@ from realtime_server.core.limits.limit import NodeLimits
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PLAIN
 from realtime_server.core.model.publication import as_json
+from realtime_server.core.model.values import StreamPosition
 from realtime_server.core.node import Operations
-from realtime_server.core.operations.ordered_joins import OrderedJoins
+from realtime_server.core.operations.ordered_joins import Absence, OrderedJoins
 from realtime_server.core.operations.publishing import Publishing
 from realtime_server.core.ports.backend import Connecting
 from realtime_server.protocols.socket_io.attachments import attachments_in_base64, insert_attachments
 from realtime_server.protocols.socket_io.namespace_codec import MESSAGE, PLACEHOLDER
-from realtime_server.protocols.socket_io.own_events import bad_request, room_in, subscribe_options
+from realtime_server.protocols.socket_io.own_answers import DONE, encode_joined
+from realtime_server.protocols.socket_io.own_events import Since, bad_request, room_in, sequence_in, subscribe_options
 from realtime_server.protocols.socket_io.packets import Packet, is_event
 from realtime_server.protocols.socket_io.positions import returning_in
 from realtime_server.socket_io.kept_rooms import KeptRooms
 from realtime_server.socket_io.returning_sockets import ReturningSockets
+from realtime_server.socket_io.room_reads import acknowledge_history, acknowledge_presence
 from realtime_server.socket_io.socket_index import SocketIndex
 from realtime_server.socket_io.socket_namespace import ClientEvent
 from realtime_server.socket_io.socket_session import QueuedEvent, SocketSession
 
-DONE = b"[{}]"
-"""Acknowledgement of an event that has no other result."""
+NOWHERE = StreamPosition(0, "")
+"""Position of a room of which the client is told none."""
+ALLOWED = {
+    ClientEvent.SUBSCRIBE: "join",
+    ClientEvent.UNSUBSCRIBE: "leave",
+    ClientEvent.PUBLISH: "publish in",
+    ClientEvent.HISTORY: "read the history of",
+    ClientEvent.PRESENCE: "see who is in",
+}
+"""Verbs of what the events do, for refusals."""
 COMES_BACK = frozenset({codes.INTERNAL, codes.TOO_MANY_REQUESTS})
 """Errors of a CONNECT that pass: the connection is closed, after which clients try again by themselves."""
 _strings: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
@@ -137,55 +148,84 @@ class SocketHandlers:
         own = session.namespace.client_events
         if packet.name not in own:
             await self._call(session, packet)
-        elif packet.name == ClientEvent.SUBSCRIBE:
-            await self._subscribe(session, packet, event)
-        elif packet.name == ClientEvent.UNSUBSCRIBE:
-            session.drop_subscription(_channel(session, packet))
-            if session.kept is not None and not self._operations.immediate:
-                await session.kept.stored()
-            session.acknowledge(packet.id, DONE)
-        else:
-            await _publish(self._operations.publishing, session, packet)
-            session.acknowledge(packet.id, DONE)
+            return
+        channel = session.namespace.channel_of(room_in(packet.name, packet.items()))
+        match ClientEvent(packet.name):
+            case ClientEvent.SUBSCRIBE:
+                await self._subscribe(session, channel, event)
+            case ClientEvent.UNSUBSCRIBE:
+                await self._unsubscribe(session, channel)
+                session.acknowledge(packet.id, DONE)
+            case ClientEvent.PUBLISH:
+                await _publish(self._operations.publishing, session, channel, packet)
+                session.acknowledge(packet.id, DONE)
+            case ClientEvent.HISTORY:
+                await acknowledge_history(self._operations.reading, session, channel, packet)
+            case ClientEvent.PRESENCE:
+                await acknowledge_presence(self._operations.reading, session, channel, packet)
 
-    async def _subscribe(self, session: SocketSession, packet: Packet, event: QueuedEvent) -> None:
-        channel = _channel(session, packet)
+    async def _unsubscribe(self, session: SocketSession, channel: str) -> None:
+        session.drop_subscription(channel)
+        if session.kept is not None and not self._operations.immediate:
+            await session.kept.stored()
+
+    async def _subscribe(self, session: SocketSession, channel: str, event: QueuedEvent) -> None:
+        packet = event.packet
         options = subscribe_options(packet.items())
+        wanted, absence = _asked(session, channel, options.since)
         if channel in event.revoked:
             raise CommandError(codes.PERMISSION_DENIED)
         if channel in session.subscriptions:
-            session.acknowledge(packet.id, DONE)
+            session.acknowledge(packet.id, _joined(NOWHERE, options.since, recovered=False))
             return
         join = await self._operations.subscriptions.subscribe(
-            session, channel, Wanted(), data=bytes(options.data), token=options.token
+            session, channel, wanted, data=bytes(options.data), token=options.token
         )
         if join is None:
             return
         if session.kept is None:
-            session.acknowledge(packet.id, DONE)
+            missed = session.encode_missed(join)
+            session.acknowledge(packet.id, _joined(join.begins_at, options.since, recovered=join.result.recovered))
+            for frames in missed:
+                session.connection.write(frames)
             join.complete()
         else:
-            await self._enter(session, join, session.kept, event)
-            session.acknowledge(packet.id, DONE)
+            answer = await self._enter(session, join, session.kept, event, options.since, absence)
+            session.acknowledge(packet.id, answer)
 
-    async def _enter(self, session: SocketSession, join: Join, kept: KeptRooms, event: QueuedEvent) -> None:
-        """Begin a subscription in the order of the others, and have it survive this server before it is acknowledged.
+    async def _enter(
+        self,
+        session: SocketSession,
+        join: Join,
+        kept: KeptRooms,
+        event: QueuedEvent,
+        since: Since | None,
+        absence: Absence | None,
+    ) -> bytes:
+        """Begin a subscription in the order of the others, and have it survive this server; return its acknowledgement.
 
         Raises CommandError or BackplaneError.
         """
-        joins = await self._operations.ordered.in_order(session, join)
+        joins = await self._operations.ordered.in_order(session, join, absence)
         if join.channel in event.revoked:
             joins.abandon()
             raise CommandError(codes.PERMISSION_DENIED)
         if join.channel in session.subscriptions:  # by the server meanwhile
             joins.abandon()
-            return
+            return _joined(NOWHERE, since, recovered=False)
         for channel, position in joins.begun.items():
             kept.note_position(channel, position)
+        for frames in session.encode_missed(join):  # of a channel that is not in the order
+            session.connection.write(frames)
+        if session.namespace.orders(join.channel):
+            answer = _joined(joins.begun[join.channel], since, recovered=joins.recovered)
+        else:
+            answer = _joined(join.begins_at, since, recovered=join.result.recovered)
         joins.begin()
         if not self._operations.immediate and not await kept.stored() and not session.closed:
             session.drop_subscription(join.channel)
             raise BackplaneError("the rooms of the socket could not be stored")
+        return answer
 
     async def _call(self, session: SocketSession, packet: Packet) -> None:
         """Have the backend handle an event; its answer has the arguments of the acknowledgement."""
@@ -200,9 +240,8 @@ class SocketHandlers:
             session.acknowledge(packet.id, found if found.lstrip().startswith(b"[") else b"[%b]" % found)
 
 
-async def _publish(publishing: Publishing, session: SocketSession, packet: Packet) -> None:
+async def _publish(publishing: Publishing, session: SocketSession, channel: str, packet: Packet) -> None:
     """Publish an event in a room. Binary data can only be the one argument of the event `message`."""
-    channel = _channel(session, packet)
     content = packet.items()[2:]
     if not is_event(_array(content)):
         raise bad_request("the second argument of publish must be the name of an event, a string that is not reserved")
@@ -226,9 +265,21 @@ def _token_in(auth: bytes) -> str | None:
         return None
 
 
-def _channel(session: SocketSession, packet: Packet) -> str:
-    """Return the channel of the room that is the first argument. Raises CommandError."""
-    return session.namespace.channel_of(room_in(packet.name, packet.items()))
+def _asked(session: SocketSession, channel: str, since: Since | None) -> tuple[Wanted, Absence | None]:
+    """Return what a client wants that was in a room before: by the stream of the room, or by the order of all rooms.
+
+    Raises CommandError.
+    """
+    if since is None:
+        return Wanted(), None
+    if session.namespace.orders(channel):
+        return Wanted(), Absence(sequence_in(since), {channel: since.stream})
+    return Wanted(recover=True, offset=since.offset, epoch=since.epoch), None
+
+
+def _joined(position: StreamPosition, since: Since | None, *, recovered: bool) -> bytes:
+    """Return the acknowledgement of a join; it says whether everything was recovered if the client has asked for it."""
+    return encode_joined(position, recovered=None if since is None else recovered)
 
 
 def _why(session: SocketSession, packet: Packet, error: ErrorCode) -> str:
@@ -238,7 +289,9 @@ def _why(session: SocketSession, packet: Packet, error: ErrorCode) -> str:
     if error is codes.UNKNOWN_CHANNEL:
         return "unknown channel: the room is in a channel namespace that is not defined"
     if error is codes.PERMISSION_DENIED:
-        return f"permission denied: this client may not {packet.name} in this room"
+        return f"permission denied: this client may not {ALLOWED[ClientEvent(packet.name)]} this room"
+    if error is codes.NOT_AVAILABLE:
+        return f"not available: the channel namespace of the room has no {packet.name}"
     if error is codes.LIMIT_EXCEEDED and packet.name == ClientEvent.SUBSCRIBE:
         return "limit exceeded: this client is in as many rooms as it may be"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from realtime_server.core.model.namespaces import DEFAULT
+from realtime_server.core.model.namespaces import DEFAULT, namespace_of
 from realtime_server.protocols.socket_io.namespace_codec import NamespaceCodec
 
 
@@ -15,6 +15,8 @@ class ClientEvent(StrEnum):
     SUBSCRIBE = "subscribe"
     UNSUBSCRIBE = "unsubscribe"
     PUBLISH = "publish"
+    HISTORY = "history"
+    PRESENCE = "presence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class SocketNamespace:
     channel_namespace: str = ""
     client_events: frozenset[ClientEvent] = frozenset(ClientEvent)
     recovers: bool = False
+
+    def orders(self, channel: str) -> bool:
+        """Return True for a channel whose publications are in the order from which sockets recover."""
+        return self.recovers and (namespace_of(channel) or DEFAULT) == self.channel_namespace
 
     def channel_of(self, room: str) -> str:
         """Return the channel of a room."""

@@ -33,7 +33,9 @@ async def test_events_rooms_and_binary_data(server: ServerProcess, sdk: Sdk) -> 
         await chat.connected()
         await root.connected()
         assert chat.ids != root.ids
-        assert await client.emit("subscribe", room) == [{}]
+        [joined] = await client.emit("subscribe", room)
+        assert isinstance(joined, dict)
+        assert joined.keys() == {"offset", "epoch"}
         assert await client.emit("subscribe", f"open:{room}", socket=1) == [{}]
         assert await client.emit("publish", room, "greet", {"ä": [1, None]}, "two") == [{}]
         await chat.got(("greet", [{"ä": [1, None]}, "two"]))

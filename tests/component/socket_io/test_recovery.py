@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -24,6 +27,7 @@ from tests.kit.server_process import NAMESPACES, TOKEN_SECRET, ServerProcess
 from tests.kit.socket_io import JavaScriptSocketIo, SocketOptions, SocketRecord
 from tests.kit.tokens import connection_token
 
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "socket-io.md"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROTOCOLS: JsonObject = {
     "socket_io": {"enabled": True, "namespaces": [{"name": "/rooms", "channel_namespace": "rooms"}]}
@@ -148,7 +152,7 @@ async def test_a_lost_transport(one: ServerProcess, other: ServerProcess, transp
     ):
         [record] = client.records
         await record.connected()
-        assert await client.emit("subscribe", "c") == [{}]
+        assert "offset" in str(await client.emit("subscribe", "c"))
         async with Publisher(api) as publisher:
             for connects, server in ((2, other), (3, one)):
                 await publisher.wait(20)
@@ -163,7 +167,7 @@ async def test_a_drain(one: ServerProcess, other: ServerProcess) -> None:
     async with Balancer([one.client_port]) as balancer, other.api() as api, client_at(balancer, "bob") as client:
         [record] = client.records
         await record.connected()
-        assert await client.emit("subscribe", "c") == [{}]
+        assert "offset" in str(await client.emit("subscribe", "c"))
         async with Publisher(api) as publisher:
             await publisher.wait(20)
             balancer.endpoints = [other.client_port]
@@ -186,7 +190,7 @@ async def test_a_killed_server(redis: RedisProcess, other: ServerProcess) -> Non
     ):
         [record] = client.records
         await record.connected()
-        assert await client.emit("subscribe", "c") == [{}]
+        assert "offset" in str(await client.emit("subscribe", "c"))
         async with Publisher(api) as publisher:
             await publisher.wait(30)
             assert killed.process is not None
@@ -195,6 +199,39 @@ async def test_a_killed_server(redis: RedisProcess, other: ServerProcess) -> Non
             await record.connected(2)
             await publisher.wait(30)
         await verify(record, publisher.count)
+
+
+async def test_a_client_without_recovery_asks_for_what_it_missed(
+    one: ServerProcess, other: ServerProcess, tmp_path: Path
+) -> None:
+    """The program of the guide, by python-socketio: every event once and in order, through two moves."""
+    found = re.search(r"```python\n(import asyncio\n.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    program = tmp_path / "catch_up.py"
+    program.write_text(found[1].replace("/chat", "/rooms").replace('"lobby"', '"c"'))
+    token = connection_token(TOKEN_SECRET, "fay")
+    async with Balancer([one.client_port]) as balancer, other.api() as api:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(program), f"http://127.0.0.1:{balancer.port}", token, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        try:
+            await eventually(one.metrics, lambda text: 'subscriptions{worker="0"} 1.0' in text, what="join", within=30)
+            await api.publish(JOINED, ["first"])
+            assert await asyncio.wait_for(process.stdout.readline(), 30) == b"first\n"
+            async with Publisher(api) as publisher:
+                for server, next_one in ((one, other), (other, one)):
+                    balancer.endpoints = [next_one.client_port]
+                    await server.admin("POST", "drain", {"connections_per_second": 50})
+                    await publisher.wait(60)
+                    await server.admin("POST", "resume")
+                await publisher.wait(30)
+            numbers = range(2, publisher.count, 3)
+            lines = [await asyncio.wait_for(process.stdout.readline(), 30) for _ in numbers]
+            assert lines == [f"tick {number}\n".encode() for number in numbers]
+        finally:
+            process.kill()
+            await process.wait()
 
 
 async def test_claims_that_give_nothing(one: ServerProcess, other: ServerProcess) -> None:
@@ -206,7 +243,7 @@ async def test_claims_that_give_nothing(one: ServerProcess, other: ServerProcess
         client_at(balancer, "eve") as client,
     ):
         await owner.records[0].connected()
-        assert await owner.emit("subscribe", "c") == [{}]
+        assert "offset" in str(await owner.emit("subscribe", "c"))
         await api.publish(JOINED, ["secret"])
         assert await names(owner.records[0], 1) == ["secret"]
         pid, offset = await owner.claimed()

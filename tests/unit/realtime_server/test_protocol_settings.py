@@ -35,7 +35,10 @@ def test_socket_io_is_off_unless_it_is_turned_on() -> None:
         ({"namespaces": [{"name": "/a"}, {"name": "/a"}]}, "/a is defined twice"),
         ({"namespaces": [{"name": "a"}]}, "should match pattern"),
         ({"namespaces": [{"name": "/a,b"}]}, "should match pattern"),
-        ({"namespaces": [{"name": "/", "client_events": ["greet"]}]}, "'subscribe' or 'publish'"),
+        (
+            {"namespaces": [{"name": "/", "client_events": ["greet"]}]},
+            "'subscribe', 'publish', 'history' or 'presence'",
+        ),
     ],
 )
 def test_settings_of_socket_io_that_cannot_work_are_refused(settings: dict[str, object], why: str) -> None:

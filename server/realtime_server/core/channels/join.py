@@ -128,11 +128,17 @@ class Join:
         """Position in the stream after which the subscription begins."""
         return StreamPosition(self.result.offset, self.result.epoch)
 
+    @property
+    def begins_at(self) -> StreamPosition:
+        """Position in the stream before the publications of the result."""
+        result = self.result
+        missed = result.publications
+        return StreamPosition(missed[0].offset - 1 if missed else result.offset, result.epoch)
+
     def push(self) -> SubscribePush:
         """Return the push that tells a client of the subscription, before the publications of its result."""
         result = self.result
-        begins_at = result.publications[0].offset - 1 if result.publications else result.offset
-        return SubscribePush(result.recoverable, result.epoch, begins_at, result.positioned, result.data)
+        return SubscribePush(result.recoverable, result.epoch, self.begins_at.offset, result.positioned, result.data)
 
     def miss(self) -> None:
         """Record that publications may have been lost."""

@@ -11,9 +11,9 @@ from operator import itemgetter
 from msgspec import Struct, structs
 
 from realtime_server.core.channels.hub import Hub
-from realtime_server.core.channels.join import Join, Wanted
+from realtime_server.core.channels.join import Join, Wanted, is_complete
 from realtime_server.core.channels.ordered import ChannelOrder, number_of
-from realtime_server.core.model.errors import BackplaneError
+from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.grant import Grant
 from realtime_server.core.model.publication import content_in
 from realtime_server.core.model.values import HistoryPage, HistoryQuery, Publication, SequencePosition, StreamPosition
@@ -26,13 +26,13 @@ ATTEMPTS = 3
 
 
 class Absence(Struct, frozen=True):
-    """Absence of a client: `since` is the position of the last publication that it has.
+    """Absence of a client: `since` is the position of the last publication that it has, None when it has got none.
 
     `begun`: the channels that it was in, and the position in each one's stream at which its subscription had begun.
     They are of one namespace.
     """
 
-    since: SequencePosition
+    since: SequencePosition | None
     begun: Mapping[str, StreamPosition]
 
 
@@ -125,14 +125,15 @@ class OrderedSubscriptions:
         publications = [(channel, publication) for channel, publication in missed or () if channel in channels]
         return OrderedJoins(session, left, publications, absence if missed is not None else None)
 
-    async def in_order(self, session: Session, join: Join) -> OrderedJoins:
+    async def in_order(self, session: Session, join: Join, absence: Absence | None = None) -> OrderedJoins:
         """Have a join that was made otherwise begin as `join` has it. Raises BackplaneError, and then undoes it."""
         try:
-            await self._missed([join], None)
+            missed = await self._missed([join], absence)
         except BaseException:
             join.abandon()
             raise
-        return OrderedJoins(session, [join], (), None)
+        publications = [] if missed is None else missed
+        return OrderedJoins(session, [join], publications, absence if missed is not None else None)
 
     async def _missed(self, joins: Sequence[Join], absence: Absence | None) -> list[tuple[str, Publication]] | None:
         """Have the joins begin in step with each other; return what was missed, in order, None when that is unknown."""
@@ -160,12 +161,22 @@ class OrderedSubscriptions:
             begun = absence.begun.get(join.channel)
             if begun is None:
                 page: HistoryPage | None = await self._hub.history(join.channel, POSITION)
+            elif absence.since is None:
+                page = await self._published_since(join.channel, begun)
             else:
                 page = await self._hub.missed(join.channel, begun, absence.since)
             if page is None:
                 return None
             pages.append(page)
         return pages
+
+    async def _published_since(self, channel: str, begun: StreamPosition) -> HistoryPage | None:
+        """Read what was published after a position in the stream; None when some may be missing."""
+        try:
+            page = await self._hub.history(channel, HistoryQuery(-1, begun))
+        except CommandError:  # another epoch
+            return None
+        return page if is_complete(page, Wanted(offset=begun.offset, epoch=begun.epoch)) else None
 
     async def _skip(self, joins: Sequence[Join], *, anew: bool) -> None:
         """Have the joins begin after what was published before; `anew`: after the position that is read now."""

@@ -15,12 +15,13 @@ from typing import Protocol
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, UnsubscribeCode
 from realtime_server.core.auth.claims import Claims
+from realtime_server.core.channels.join import Join
 from realtime_server.core.limits.limit import SUBSCRIPTION_BYTES, Limit, NodeLimits
 from realtime_server.core.limits.rates import MessageRate
 from realtime_server.core.metrics.counters import Counters
 from realtime_server.core.model.channel_options import SlowConsumer
 from realtime_server.core.model.grant import Grant
-from realtime_server.core.model.publication import Content
+from realtime_server.core.model.publication import Content, content_in
 from realtime_server.core.model.pushes import Push, UnsubscribePush
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import ClientInfo
@@ -240,6 +241,16 @@ class Session(ABC):
         """Send a push; `channel` is "" for one without a channel."""
         if not self.closed:
             self.connection.write(self.codec.push(channel, push))
+
+    def encode_missed(self, join: Join) -> list[bytes]:
+        """Encode what a recovered subscription has missed; drop its recovery if that exceeds the size of a reply."""
+        encode = self.codec.publication
+        missed = [encode(join.channel, content_in(one), one.offset) for one in join.result.publications]
+        if sum(map(len, missed)) > self._context.limits.reply_bytes:
+            self._context.counters.limits[Limit.REPLY_BYTES] += 1
+            join.drop_recovery()
+            return []
+        return missed
 
     def ping(self, now: float, interval: float, timeout: float) -> None:
         """Ping the client at `now`, the next time after `interval`; it has `timeout` to answer. Times in seconds."""

@@ -15,11 +15,9 @@ from realtime_server.codes import DisconnectCode, ErrorCode
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.channels.join import Join, Wanted
 from realtime_server.core.commands.unidirectional import disconnect_of
-from realtime_server.core.limits.limit import Limit
 from realtime_server.core.model.channel_options import RecoveryMode
 from realtime_server.core.model.errors import BackplaneError, CommandError, DisconnectRequestedError
 from realtime_server.core.model.grant import PLAIN, Grant
-from realtime_server.core.model.publication import content_in
 from realtime_server.core.model.pushes import Push
 from realtime_server.core.model.values import StreamPosition
 from realtime_server.core.node import Operations
@@ -203,11 +201,7 @@ class PlainSession(QueueingSession[_Message]):
         """Write the beginning of a subscription and what was missed, and deliver from now on."""
         codec, channel, epochs = self.codec, join.channel, self._service.epochs
         with epochs.joining(channel, join.result.epoch):
-            missed = [codec.publication(channel, content_in(one), one.offset) for one in join.result.publications]
-            if sum(map(len, missed)) > self._context.limits.reply_bytes:
-                self._context.counters.limits[Limit.REPLY_BYTES] += 1
-                join.drop_recovery()
-                missed = []
+            missed = self.encode_missed(join)
             result = join.result
             recovered = result.recovered if result.was_recovering and self._position is not None else None
             self._write(codec.subscribed(channel, join.push(), recovered=recovered))

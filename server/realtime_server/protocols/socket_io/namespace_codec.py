@@ -20,6 +20,7 @@ from realtime_server.protocols.socket_io.positions import encode_position
 MESSAGE = "message"
 """Event of a publication that is none itself."""
 PLACEHOLDER = b'{"_placeholder":true,"num":0}'
+_NUMBERED = b'{"_placeholder":true,"num":%d}'
 Frame: TypeAlias = Callable[[bytes], bytes]
 
 
@@ -53,23 +54,26 @@ class NamespaceCodec:
         self._framing = framing
         self._event = b"4" + encode_packet(Packet(PacketType.EVENT, namespace))
         self._binary_event = b"4" + encode_packet(Packet(PacketType.EVENT, namespace, attachments=(b"",)))
-        self._binary_message = encode_message(PLACEHOLDER)
-        self._announcement = framing.text(self._binary_event + self._binary_message)
+        self._announcement = framing.text(self._binary_event + encode_message(PLACEHOLDER))
 
     def publication(self, channel: str, content: Content, offset: int) -> bytes:
         """Encode a publication as an event: data that is one, or else the event `message` with the data."""
         del offset
-        data = content.data
         if content.binary:
             announcement = self._announcement
             if self._ordered:
-                event = self._with_position(channel, content, self._binary_message)
-                announcement = self._framing.text(self._binary_event + event)
-            return announcement + self._framing.binary(data)
-        event = data if is_event(data) else encode_message(data)
-        if self._ordered:
-            event = self._with_position(channel, content, event)
-        return self._framing.text(self._event + event)
+                announcement = self._framing.text(self._binary_event + self.event(channel, content))
+            return announcement + self._framing.binary(content.data)
+        return self._framing.text(self._event + self.event(channel, content))
+
+    def event(self, channel: str, content: Content, *, attachment: int = 0) -> bytes:
+        """Encode a publication as name and arguments, in a JSON array; `attachment`: the number of binary data."""
+        data = content.data
+        if content.binary:
+            event = encode_message(_NUMBERED % attachment)
+        else:
+            event = data if is_event(data) else encode_message(data)
+        return self._with_position(channel, content, event) if self._ordered else event
 
     def emission(self, data: bytes, attachments: tuple[bytes, ...] = (), number: int | None = None) -> bytes:
         """Encode an event that is no publication, from the array of its name and its arguments.

@@ -37,10 +37,16 @@ def returning_in(auth: bytes) -> Returning | None:
         found = _decoder.decode(auth)
     except ValueError:
         return None
-    position = _POSITION.fullmatch(found.offset)
-    if position is None or not _PID.fullmatch(found.pid):
+    since = decode_position(found.offset)
+    if since is None or not _PID.fullmatch(found.pid):
         return None
-    return Returning(found.pid, SequencePosition(int(position[2]), position[1]))
+    return Returning(found.pid, since)
+
+
+def decode_position(text: str) -> SequencePosition | None:
+    """Return the position that clients see as this text; None for any other text."""
+    found = _POSITION.fullmatch(text)
+    return None if found is None else SequencePosition(int(found[2]), found[1])
 
 
 def encode_position(position: SequencePosition) -> str:

@@ -101,7 +101,7 @@ async def test_a_room_that_the_server_ends_meanwhile_is_not_joined() -> None:
     await settle()
     world.backend.gate.set()
     await settle()
-    why = "permission denied: this client may not subscribe in this room"
+    why = "permission denied: this client may not join this room"
     assert client.take() == ["431[1]", f'432[{{"error":{{"code":103,"message":"{why}"}}}}]', "433[{}]"]
     await world.node.stop()
 
