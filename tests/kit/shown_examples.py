@@ -46,7 +46,8 @@ def shown_examples() -> list[Example]:
     ]
     notes = CHART / "templates" / "NOTES.txt"
     texts += [(notes.name, body) for body in HERE_DOCUMENT.findall(notes.read_text())]
-    texts += [(f"examples/{path.name}", path.read_text()) for path in sorted((ROOT / "examples").glob("*.yaml"))]
+    files = sorted([*(ROOT / "examples").glob("*.yaml"), *(ROOT / "examples").glob("*/*.yaml")])
+    texts += [(f"{path.relative_to(ROOT)}", path.read_text()) for path in files]
     return [
         Example(f"{place}-{index}", document)
         for index, (place, text) in enumerate(texts)

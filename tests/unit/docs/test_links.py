@@ -9,7 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("helm/*/README.md"), *ROOT.glob("model/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("helm/*/README.md"),
+        *ROOT.glob("model/*.md"),
+        *ROOT.glob("examples/*/*.md"),
+    ]
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
