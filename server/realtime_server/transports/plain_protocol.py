@@ -68,10 +68,10 @@ class PlainProtocol:
     def open(self, connection: ClientWebSocket, accepted: AcceptedHandshake) -> PlainSession:
         """See ClientProtocol."""
         route = self._route_of(accepted.path)
-        request, position = route.request_of(accepted.path, accepted.values, events=False)
+        request, resumption = route.request_of(accepted.path, accepted.values, events=False)
         codec = self._codecs.websocket(route.route, compressed=accepted.compressed)
         transport = connection.describe(route.transport("websocket"), accepted.values)
-        session = route.open(connection, request, position, codec, transport)
+        session = route.open(connection, request, resumption, codec, transport)
         session.begin()
         return session
 

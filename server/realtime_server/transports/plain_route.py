@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from realtime_server.core.limits.rates import MessageRate
@@ -12,10 +13,19 @@ from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.core.ports.route_hooks import RouteHooks
 from realtime_server.core.sessions.session import Session, SessionContext
-from realtime_server.protocols.plain.codec import Bare, Envelope, EventStreamCodec, Frame, Kind, WebSocketCodec
+from realtime_server.protocols.plain.codec import (
+    Bare,
+    Envelope,
+    EventStreamCodec,
+    Frame,
+    Kind,
+    ResumableEventCodec,
+    WebSocketCodec,
+)
 from realtime_server.protocols.plain.epochs import Epochs
 from realtime_server.protocols.plain.plain_session import PlainSession, RouteService
-from realtime_server.protocols.plain.request import SINCE, RequestError, RouteRequest, read_request
+from realtime_server.protocols.plain.request import RequestError, RouteRequest, read_request
+from realtime_server.protocols.plain.resumption import LOST, SINCE, Resumption
 from realtime_server.protocols.plain.route import Route
 from realtime_server.protocols.plain.template import Header, PlaceholderError
 from realtime_server.transports.compression import Deflater
@@ -48,11 +58,15 @@ class PlainCodecs:
             )
         return self._websocket[key]
 
-    def event_stream(self, route: Route, *, chunked: bool) -> EventStreamCodec:
-        """Return the codec of a route's event streams, which are text."""
+    def event_stream(
+        self, route: Route, *, chunked: bool, positions: Mapping[str, StreamPosition] | None = None
+    ) -> EventStreamCodec:
+        """Return the codec of a route's event streams, which are text; `positions`: see ResumableEventCodec."""
+        frame: Frame = chunk if chunked else bytes
+        if positions is not None:
+            return ResumableEventCodec(kind_of(route, binary=False), frame, self._epochs.of, positions)
         key = (route.envelope, chunked)
         if key not in self._streams:
-            frame: Frame = chunk if chunked else bytes
             self._streams[key] = EventStreamCodec(kind_of(route, binary=False), frame, self._epochs.of)
         return self._streams[key]
 
@@ -75,7 +89,8 @@ class PlainRoute:
         limits = node.settings.limits
         self.route = route
         self._node = node
-        self._resumable = route.recoverable(node.settings.namespaces) is not None
+        self._recoverable = len(route.recoverable(node.settings.namespaces))
+        """Number of channels in which a client can resume."""
         self._service = RouteService(
             route,
             node.operations,
@@ -88,24 +103,42 @@ class PlainRoute:
         self._limits = replace(limits, messages_per_second=rate)
         self._context: SessionContext | None = None
 
-    def request_of(self, target: str, header: Header, *, events: bool) -> tuple[RouteRequest, StreamPosition | None]:
-        """Return the request for a path with its query, and the position to resume from; `events`: of an event stream.
+    def request_of(self, target: str, header: Header, *, events: bool) -> tuple[RouteRequest, Resumption | None]:
+        """Return the request for a path with its query, and what to resume from; `events`: of an event stream.
 
         Raises RequestError, whose text is for the client.
         """
         request = read_request(target, self.route.path, header)
-        position = request.last_event() if events else request.position()
+        resumption = request.resumption(events=events)
         try:
             self.route.check_request(request)
         except PlaceholderError as error:
             raise RequestError(str(error)) from error
-        if position is not None and not events and not self.route.envelope:
+        return request, None if resumption is None else self._checked(resumption, events=events)
+
+    def _checked(self, resumption: Resumption, *, events: bool) -> Resumption | None:
+        """Return what can be resumed; an EventSource that was here before a change of the route is never refused.
+
+        Raises RequestError.
+        """
+        if not events and not self.route.envelope:
             raise RequestError(f"{SINCE}: this route has no envelope, from which a client could know its position")
-        if position is not None and not self._resumable:
-            raise RequestError(
-                f"{SINCE}: a position is one of one channel, and this route has none or several to resume"
-            )
-        return request, position
+        if not self._recoverable:
+            if resumption.is_event:
+                return None
+            raise RequestError(f"{SINCE}: this route has no channel to resume, with recovery in its namespace")
+        if self._recoverable > 1 and resumption.one is not None:
+            if resumption.is_event:
+                return resumption._replace(one=LOST)
+            raise RequestError(f"{SINCE}: this route has several channels: give OFFSET:EPOCH:CHANNEL for each")
+        return resumption
+
+    def event_codec(self, codecs: PlainCodecs, resumption: Resumption | None, *, chunked: bool) -> EventStreamCodec:
+        """Return the codec of a client's event stream, whose ids are all that it resumes from."""
+        if not self._recoverable or len(self.route.subscribe) == 1:
+            return codecs.event_stream(self.route, chunked=chunked)
+        given = {} if resumption is None else resumption.by_tag
+        return codecs.event_stream(self.route, chunked=chunked, positions=given)
 
     def transport(self, name: str) -> TransportInfo:
         """Return what backends are told of a connection over a transport."""
@@ -115,7 +148,7 @@ class PlainRoute:
         self,
         connection: Connection,
         request: RouteRequest,
-        position: StreamPosition | None,
+        resumption: Resumption | None,
         codec: WebSocketCodec | EventStreamCodec,
         transport: TransportInfo,
     ) -> PlainSession:
@@ -123,7 +156,7 @@ class PlainRoute:
 
         def make(context: SessionContext, client: str, _secret: str) -> Session:
             its = self._limited(context)
-            return PlainSession(self._service, request, position, its, connection, codec, client, transport)
+            return PlainSession(self._service, request, resumption, its, connection, codec, client, transport)
 
         session = self._node.open(make)
         assert isinstance(session, PlainSession)

@@ -49,19 +49,19 @@ class PlainStreamEndpoint:
         node, route = self._node, self._route
         headers = asked.request.headers
         try:
-            request, position = route.request_of(
+            request, resumption = route.request_of(
                 asked.request.raw_path, lambda name: headers.getall(name, []), events=True
             )
         except RequestError as error:
             raise RequestRefusedError(error.status, str(error), error.reason) from error
-        codec = self._codecs.event_stream(route.route, chunked=takes_chunks(asked))
+        codec = route.event_codec(self._codecs, resumption, chunked=takes_chunks(asked))
         stream = StreamConnection(codec, node.counters, self._flusher, asyncio.get_running_loop())
         asked.connection.attach(stream)
         if asked.connection.transport is not None:
             limit_silence(asked.connection.transport, node.settings.patience)
         told = route.transport("sse")
         info = TransportInfo(told.name, told.protocol, told.encoding, asked.remote, asked.headers)
-        session = route.open(stream, request, position, codec, info)
+        session = route.open(stream, request, resumption, codec, info)
         stream.session = session
         session.begin()
         return stream

@@ -58,6 +58,8 @@ def routes_of(backend: CloudEventsBackend) -> list[JsonValue]:
             ],
         },
         {"name": "feed", "subscribe": ["feed:news"]},
+        {"name": "two", "envelope": "json", "subscribe": ["chat:{query.a}", "feed:{query.b}", "open:{query.a}"]},
+        {"name": "bare-two", "subscribe": ["chat:{query.a}", "feed:{query.b}"]},
         {"name": "personal", "subscribe": ["closed:{sub}", "closed:{meta.tenant}.all"], "token_cookie": "session"},
         {"name": "guarded", "subscribe": ["closed:{query.id}"]},
         {"name": "device", "subscribe": ["open:{header.x-device}"]},

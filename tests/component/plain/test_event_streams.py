@@ -110,7 +110,7 @@ async def test_an_envelope_works_as_over_websocket(site: Site) -> None:
     [
         ("orders", (), 400, "{query.id}: is missing"),
         ("feed", ("Last-Event-ID: nonsense",), 400, "Last-Event-ID must be the id of an event"),
-        ("lobby", ("Last-Event-ID: 1:e",), 400, "has none or several"),
+        ("lobby?since=1&epoch=e", (), 400, "this route has no channel to resume"),
         ("guarded?id=alice", (), 403, "permission denied"),
         ("feed", ("Authorization: Bearer nonsense",), 401, "invalid token"),
         ("feed", ("Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"), 426, "pass on"),
@@ -131,3 +131,37 @@ async def test_a_refusal_has_a_status_and_says_why(
     output, _ = await process.communicate()
     assert output.decode().rpartition("\n")[2] == str(status), output
     assert why in output.decode()
+
+
+async def test_the_last_event_tells_what_was_missed_in_all_channels(site: Site) -> None:
+    """Of a bare route too; an id of before the route had several channels is not refused, and the loss is told."""
+    path = "bare-two"
+    query = "?a=several&b=several"
+    async with curl(events(site, path, query)) as stream:
+        begun = [await stream.event(), await stream.event()]
+        assert [list(event) for event in begun] == [["id"], ["id"]]
+        first = await site.publish("chat:several", "a1")
+        event = await stream.event()
+        assert (event["data"], event["id"].count(",")) == ('"a1"', 1)
+    await site.publish("feed:several", "b1")
+    await site.publish("chat:several", "a2")
+    async with curl(events(site, path, query), f"Last-Event-ID: {event['id']}") as stream:
+        received = [await stream.event() for _ in range(4)]
+        assert [one.get("data") for one in received] == [None, '"a2"', None, '"b1"']
+        last = received[-1]["id"]
+    async with curl(events(site, path, query), f"Last-Event-ID: {last}") as stream:
+        await site.publish("feed:several", "b2")
+        received = [await stream.event() for _ in range(3)]
+        assert [one.get("data") for one in received] == [None, None, '"b2"'], "nothing comes twice"
+    async with curl(events(site, path, query), f"Last-Event-ID: {first[0]}:{first[1]}") as stream:
+        assert [(await stream.event())["event"] for _ in range(2)] == ["unrecovered", "unrecovered"]
+
+
+async def test_an_event_stream_that_cannot_be_resumed_is_not_refused(site: Site) -> None:
+    """An EventSource gives up after a refusal, and its last event may be of before a change of the route."""
+    async with curl(events(site, "lobby"), "Last-Event-ID: 1:x") as stream:
+        task = asyncio.create_task(stream.event())
+        while not task.done():
+            await site.publish("open:lobby", "there")
+            await asyncio.sleep(0.05)
+        assert (await task)["data"] == '"there"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from urllib.parse import urlencode
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -114,6 +115,9 @@ async def test_the_subprotocol_of_a_route_is_chosen(site: Site) -> None:
         ("orders", {"id": "1", "since": "x"}, {}, "since must be an offset"),
         ("orders", {"id": "1", "since": "1"}, {}, "since needs epoch"),
         ("feed", {"since": "1", "epoch": "x"}, {}, "has no envelope"),
+        ("two", {"a": "1", "b": "1", "since": "1", "epoch": "x"}, {}, "several channels: give OFFSET:EPOCH:CHANNEL"),
+        ("two", {"a": "1", "b": "1", "since": "1:x"}, {}, "since must be OFFSET:EPOCH:CHANNEL for each"),
+        ("lobby", {"since": "1", "epoch": "x"}, {}, "has no envelope"),
     ],
 )
 async def test_a_bad_value_is_refused_at_the_handshake(
@@ -172,3 +176,26 @@ async def test_an_unknown_route_is_not_found(site: Site) -> None:
         async with opened(site.url("other")):
             pass
     assert caught.value.response.status_code == 404
+
+
+async def test_positions_in_several_channels_are_resumed(site: Site) -> None:
+    """A client keeps the position of each channel from its messages."""
+    channels = {"a": "resumed", "b": "resumed"}
+    positions: dict[str, str] = {}
+    async with site.client("two", **channels) as client:
+        for _ in range(3):
+            begun = await client.document()
+            at = begun["subscribed"]
+            assert isinstance(at, dict)
+            if "epoch" in at:
+                positions[str(begun["channel"])] = f"{at['offset']}:{at['epoch']}:{begun['channel']}"
+    assert set(positions) == {"chat:resumed", "feed:resumed"}
+    await site.publish("chat:resumed", 1)
+    await site.publish("feed:resumed", 2)
+    url = f"{site.url('two', access_token=connection_token(TOKEN_SECRET, 'alice'), **channels)}&"
+    url += urlencode([("since", position) for position in positions.values()])
+    async with opened(url) as client:
+        found = [await client.document() for _ in range(5)]
+    assert [one["data"] for one in found if "data" in one] == [1, 2]
+    recovered = [at.get("recovered") for one in found if isinstance(at := one.get("subscribed"), dict)]
+    assert recovered == [True, True, None]

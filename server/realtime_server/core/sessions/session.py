@@ -242,11 +242,14 @@ class Session(ABC):
         if not self.closed:
             self.connection.write(self.codec.push(channel, push))
 
-    def encode_missed(self, join: Join) -> list[bytes]:
-        """Encode what a recovered subscription has missed; drop its recovery if that exceeds the size of a reply."""
+    def encode_missed(self, join: Join, written: int = 0) -> list[bytes]:
+        """Encode what a recovered subscription has missed; drop its recovery if that exceeds the size of a reply.
+
+        `written`: bytes that belong to the same reply.
+        """
         encode = self.codec.publication
         missed = [encode(join.channel, content_in(one), one.offset) for one in join.result.publications]
-        if sum(map(len, missed)) > self._context.limits.reply_bytes:
+        if missed and written + sum(map(len, missed)) > self._context.limits.reply_bytes:
             self._context.counters.limits[Limit.REPLY_BYTES] += 1
             join.drop_recovery()
             return []

@@ -7,7 +7,7 @@ In an envelope a publication is `{"channel","offset","epoch","data","user","tags
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -23,9 +23,9 @@ from realtime_server.core.model.pushes import (
     SubscribePush,
     UnsubscribePush,
 )
-from realtime_server.core.model.values import ClientInfo
+from realtime_server.core.model.values import ClientInfo, StreamPosition
 from realtime_server.core.ports.client import Codec
-from realtime_server.protocols.plain.request import event_id
+from realtime_server.protocols.plain.resumption import event_id, event_id_of, tag_of
 
 Frame: TypeAlias = Callable[[bytes], bytes]
 """Framing of one message by the transport."""
@@ -244,7 +244,7 @@ class EventStreamCodec:
         """See Encoder."""
         epoch = self._epoch_of(channel) if offset else ""
         message = self._kind.publication(channel, content, offset, epoch)
-        return self._event(message, ident=event_id(offset, epoch) if offset else "")
+        return self._event(message, ident=self._ident(channel, offset, epoch) if offset else "")
 
     def delta_publication(self, channel: str, content: Content, offset: int, patch: bytes | None) -> bytes:
         """See Encoder. These clients never ask for differences."""
@@ -268,7 +268,7 @@ class EventStreamCodec:
 
     def subscribed(self, channel: str, push: SubscribePush, *, recovered: bool | None) -> bytes:
         """See PlainCodec."""
-        ident = event_id(push.offset, push.epoch) if push.epoch else ""
+        ident = self._ident(channel, push.offset, push.epoch) if push.epoch else ""
         message = self._kind.subscribed(channel, push, recovered)
         if message:
             return self._event(message, ident=ident)
@@ -291,6 +291,11 @@ class EventStreamCodec:
         del error, why, ident
         return NOTHING
 
+    def _ident(self, channel: str, offset: int, epoch: str) -> str:
+        """Return the id of an event at a position in a channel."""
+        del channel
+        return event_id(offset, epoch)
+
     def _event(self, message: bytes, *, ident: str = "", name: str = "") -> bytes:
         lines = [b"id: %b\n" % ident.encode()] if ident else []
         if name:
@@ -298,6 +303,29 @@ class EventStreamCodec:
         # a line has three ends in an event stream (HTML Living Standard, section 9.2.5)
         parts = message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         return self._chunk(b"".join([*lines, *(b"data: %b\n" % part for part in parts), b"\n"]))
+
+
+class ResumableEventCodec(EventStreamCodec):
+    """EventStreamCodec of one client, whose ids have its positions in all channels of the route.
+
+    An EventSource keeps the last id alone. `given`: positions that the client resumes from, by the tags of channels.
+    """
+
+    def __init__(self, kind: Kind, chunk: Frame, epoch_of: EpochOf, given: Mapping[str, StreamPosition]) -> None:
+        super().__init__(kind, chunk, epoch_of)
+        self._positions = dict(given)
+        self._tags: dict[str, str] = {}
+
+    def _ident(self, channel: str, offset: int, epoch: str) -> str:
+        """Return the id with this position in a channel; what was missed may be encoded before its beginning."""
+        tag = self._tags.get(channel)
+        if tag is None:
+            tag = self._tags[channel] = tag_of(channel)
+        known = self._positions.get(tag)
+        positions = {**self._positions, tag: StreamPosition(offset, epoch)}
+        if known is None or known.epoch != epoch or known.offset < offset:
+            self._positions = positions
+        return event_id_of(positions)
 
 
 def _data(data: bytes, *, binary: bool) -> list[bytes]:

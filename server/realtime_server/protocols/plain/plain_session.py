@@ -30,6 +30,7 @@ from realtime_server.protocols.plain import route as closing
 from realtime_server.protocols.plain.codec import PlainCodec
 from realtime_server.protocols.plain.epochs import Epochs
 from realtime_server.protocols.plain.request import RouteRequest
+from realtime_server.protocols.plain.resumption import Resumption
 from realtime_server.protocols.plain.route import PublishAction, Route
 from realtime_server.protocols.plain.selection import CONNECT, DEFAULT, DISCONNECT, Selected
 from realtime_server.protocols.plain.template import ChannelTemplate, PlaceholderError
@@ -65,7 +66,7 @@ class _Message(NamedTuple):
 class PlainSession(QueueingSession[_Message]):
     """Session of one client on a route. Call `begin` once, after the construction."""
 
-    __slots__ = ("_entering", "_opened", "_position", "_request", "_service", "_targets")
+    __slots__ = ("_entering", "_opened", "_request", "_resumption", "_service", "_targets")
 
     codec: PlainCodec
     pause_at = 16
@@ -74,7 +75,7 @@ class PlainSession(QueueingSession[_Message]):
         self,
         service: RouteService,
         request: RouteRequest,
-        position: StreamPosition | None,
+        resumption: Resumption | None,
         context: SessionContext,
         connection: Connection,
         codec: PlainCodec,
@@ -84,7 +85,7 @@ class PlainSession(QueueingSession[_Message]):
         super().__init__(context, connection, codec, client, transport)
         self._service = service
         self._request: RouteRequest | None = request
-        self._position = position
+        self._resumption = resumption
         self._targets: dict[str, tuple[str, bool]] = {}
         """Channels that messages are published to, and whether they are granted, by action."""
         self._entering = True
@@ -97,7 +98,7 @@ class PlainSession(QueueingSession[_Message]):
         """Let the client in, at once if nothing has to be waited for."""
         assert self._request is not None
         entry = self._service.operations.entry
-        if entry.limits_connects and not entry.has_capacity(resumes=self._position is not None):
+        if entry.limits_connects and not entry.has_capacity(resumes=self._resumption is not None):
             self.disconnect(codes.TOO_MANY_REQUESTS_DISCONNECT)
         elif self._service.operations.immediate and not entry.has_remote_keys:
             self._run_now(self._enter_or_leave(self._request))
@@ -143,8 +144,9 @@ class PlainSession(QueueingSession[_Message]):
             return
         self.mark_welcome()
         self._write(self.codec.welcome())
+        written = 0
         for join in joined:
-            self._complete(join)
+            written += self._complete(join, written)
         if reply and not self.closed:
             self.connection.write(self.codec.message(reply, None))
         service.operations.on_connected(self)
@@ -191,23 +193,32 @@ class PlainSession(QueueingSession[_Message]):
 
     def _wanted(self, channel: str) -> Wanted:
         """Return what to ask for: what was missed since the position; of a cached channel the newest value anyway."""
-        mode, position = self._service.recovery_of(channel), self._position
+        mode, position = self._service.recovery_of(channel), self._position_in(channel)
         if mode is None or (position is None and mode is RecoveryMode.STREAM):
             return Wanted(server_side=True)
         position = position or StreamPosition(0, "")
         return Wanted(recover=True, offset=position.offset, epoch=position.epoch, server_side=True)
 
-    def _complete(self, join: Join) -> None:
-        """Write the beginning of a subscription and what was missed, and deliver from now on."""
+    def _position_in(self, channel: str) -> StreamPosition | None:
+        """Return the position in a channel that the client resumes from, None for none."""
+        return None if self._resumption is None else self._resumption.of(channel)
+
+    def _complete(self, join: Join, written: int) -> int:
+        """Write the beginning of a subscription and what was missed, and deliver from now on.
+
+        Return the bytes of what was missed; that of all channels together may be as much as a reply.
+        """
         codec, channel, epochs = self.codec, join.channel, self._service.epochs
         with epochs.joining(channel, join.result.epoch):
-            missed = self.encode_missed(join)
+            missed = self.encode_missed(join, written)
             result = join.result
-            recovered = result.recovered if result.was_recovering and self._position is not None else None
+            asked = result.was_recovering and self._position_in(channel) is not None
+            recovered = result.recovered if asked else None
             self._write(codec.subscribed(channel, join.push(), recovered=recovered))
             for frames in missed:
                 self.connection.write(frames)
             join.complete()
+        return sum(map(len, missed))
 
     # what the client sends
 

@@ -7,18 +7,22 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from realtime_server.core.model.values import StreamPosition
+from realtime_server.protocols.plain.resumption import (
+    EPOCH,
+    SINCE,
+    Resumption,
+    ResumptionError,
+    read_event_id,
+    read_since,
+)
 from realtime_server.protocols.plain.route_path import RoutePath
 from realtime_server.protocols.plain.template import Header, Values
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105 - the name of a parameter (RFC 6750, section 2.3)
 TOKEN_SUBPROTOCOL = "access_token"  # noqa: S105 - the name of a subprotocol
-SINCE, EPOCH = "since", "epoch"
 MAX_PARAMETERS = 64
 _BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE)
 """Credentials of RFC 6750, section 2.1."""
-_OFFSET = re.compile(r"[0-9]{1,16}")
-_EPOCH = re.compile(r"[!-~]{1,128}")
 
 
 class RequestError(Exception):
@@ -60,38 +64,19 @@ class RouteRequest(NamedTuple):
             return in_url[0]
         return _cookie(self.header("cookie"), cookie) if cookie else ""
 
-    def position(self) -> StreamPosition | None:
-        """Return the position that a WebSocket client resumes from, None for none. Raises RequestError."""
-        since, epoch = self.query.get(SINCE, ()), self.query.get(EPOCH, ())
-        if not since:
-            return None
-        if len(since) > 1 or len(epoch) > 1:
-            raise RequestError(f"{SINCE} and {EPOCH} must be given once")
-        if not _OFFSET.fullmatch(since[0]):
-            raise RequestError(f"{SINCE} must be an offset: a number, as messages have it")
-        if not epoch or not epoch[0]:
-            raise RequestError(f"{SINCE} needs {EPOCH}: offsets begin again when a stream is lost")
-        if not _EPOCH.fullmatch(epoch[0]):
-            raise RequestError(f"{EPOCH} must be that of a message")
-        return StreamPosition(int(since[0]), epoch[0])
+    def resumption(self, *, events: bool) -> Resumption | None:
+        """Return the positions that the client resumes from, None for none; `events`: of an event stream.
 
-    def last_event(self) -> StreamPosition | None:
-        """Return the position that an EventSource resumes from, None for none. Raises RequestError.
-
-        A URL with a position is that of a first request: the header of a later one counts more.
+        Raises RequestError. A URL with a position is that of a first request of an EventSource: the header of a later
+        one counts more.
         """
-        lines = [line for line in self.header("last-event-id") if line]
-        if not lines:
-            return self.position()
-        offset, _, epoch = lines[0].partition(":")
-        if not _OFFSET.fullmatch(offset) or not epoch or not _EPOCH.fullmatch(epoch):
-            raise RequestError("Last-Event-ID must be the id of an event of this route")
-        return StreamPosition(int(offset), epoch)
-
-
-def event_id(offset: int, epoch: str) -> str:
-    """Return the id of an event, see `RouteRequest.last_event`."""
-    return f"{offset}:{epoch}"
+        lines = [line for line in self.header("last-event-id") if line] if events else []
+        try:
+            if lines:
+                return read_event_id(lines[0])
+            return read_since(self.query.get(SINCE, ()), self.query.get(EPOCH, ()))
+        except ResumptionError as error:
+            raise RequestError(str(error)) from error
 
 
 def read_request(target: str, path: RoutePath, header: Header) -> RouteRequest:

@@ -85,15 +85,14 @@ class Route:
             return f"no action is for this message: it is no JSON, in which {pointer} would be one of {', '.join(keys)}"
         return f"no action is for this message: {pointer} must be one of {', '.join(keys)}"
 
-    def recoverable(self, namespaces: Namespaces) -> ChannelTemplate | None:
-        """Return the template of the one channel whose position a client can resume from, None for none or several."""
-        found = [
+    def recoverable(self, namespaces: Namespaces) -> tuple[ChannelTemplate, ...]:
+        """Return the templates of the channels in which a client can resume."""
+        return tuple(
             template
             for template in self.subscribe
             if (options := namespaces.of(f"{template.namespace}:x" if template.namespace else "x")) is not None
             and options.recovery
-        ]
-        return found[0] if len(found) == 1 else None
+        )
 
     def channels(self, request: RouteRequest, claims: Claims) -> dict[str, ChannelTemplate]:
         """Return the channels of a client with their templates. Raises PlaceholderError.

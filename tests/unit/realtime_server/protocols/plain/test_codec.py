@@ -21,8 +21,16 @@ from realtime_server.core.model.pushes import (
     SubscribePush,
     UnsubscribePush,
 )
-from realtime_server.core.model.values import ClientInfo
-from realtime_server.protocols.plain.codec import NOTHING, Bare, Envelope, EventStreamCodec, WebSocketCodec
+from realtime_server.core.model.values import ClientInfo, StreamPosition
+from realtime_server.protocols.plain.codec import (
+    NOTHING,
+    Bare,
+    Envelope,
+    EventStreamCodec,
+    ResumableEventCodec,
+    WebSocketCodec,
+)
+from realtime_server.protocols.plain.resumption import LOST, tag_of
 
 INFO = ClientInfo("alice", "c1", None, None)
 TEXT = WebSocketCodec(Bare(binary=False), bytes, b"ping", lambda _: "e", binary=False)
@@ -107,6 +115,20 @@ def test_an_event_has_its_position_as_its_id() -> None:
         b'event: disconnect\ndata: {"code":3001,"reason":"shutdown"}\n\n'
     )
     assert EVENTS.ping() == EVENTS.welcome() == b":\n\n"
+
+
+def test_an_event_of_several_channels_has_all_positions_as_its_id() -> None:
+    """Those that the client has begun with too; what was missed may be encoded before the beginning."""
+    a, b = tag_of("a"), tag_of("b")
+    codec = ResumableEventCodec(Bare(binary=False), bytes, lambda _: "e", {a: StreamPosition(1, "e"), b: LOST})
+    missed = codec.publication("a", content_of(b"1"), 2)
+    begun = codec.subscribed("a", SubscribePush(True, "e", 1), recovered=True)
+    assert begun == f"id: 1:e:{a},0:-:{b}\n\n".encode()
+    assert missed == f"id: 2:e:{a},0:-:{b}\ndata: 1\n\n".encode()
+    lost = codec.subscribed("b", SubscribePush(True, "e", 7), recovered=False)
+    assert lost.startswith(f"id: 2:e:{a},7:e:{b}\nevent: unrecovered\n".encode())
+    assert codec.publication("b", content_of(b"8"), 8) == f"id: 2:e:{a},8:e:{b}\ndata: 8\n\n".encode()
+    assert codec.publication("a", content_of(b"0"), 0) == b"data: 0\n\n"
 
 
 def lines_of(event: bytes) -> str:

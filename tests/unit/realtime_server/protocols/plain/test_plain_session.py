@@ -10,6 +10,7 @@ import pytest
 
 from realtime_server import codes
 from realtime_server.codes import DisconnectCode, ErrorCode
+from realtime_server.core.limits.limit import Limit
 from realtime_server.core.model.channel_options import ChannelOptions, RecoveryMode, SubscribePermission
 from realtime_server.core.model.errors import CommandError
 from realtime_server.core.model.namespaces import Namespaces
@@ -25,6 +26,7 @@ from realtime_server.protocols.plain.codec import Bare, Envelope, PlainCodec, We
 from realtime_server.protocols.plain.epochs import Epochs
 from realtime_server.protocols.plain.plain_session import PlainSession, RouteService
 from realtime_server.protocols.plain.request import read_request
+from realtime_server.protocols.plain.resumption import LOST, Resumption, tag_of
 from realtime_server.protocols.plain.route import HookAction, PublishAction, Route
 from realtime_server.protocols.plain.selection import Selection
 from realtime_server.protocols.plain.template import parse_template
@@ -92,7 +94,7 @@ def begin(
     *,
     path: str = "/ws/x",
     token: str = "",
-    position: StreamPosition | None = None,
+    resumption: Resumption | None = None,
     immediate: bool = True,
 ) -> tuple[PlainSession, RecordingConnection]:
     """Open the connection of a client, and let it in."""
@@ -110,7 +112,7 @@ def begin(
     )
 
     def make(context: SessionContext, client: str, _secret: str) -> Session:
-        return PlainSession(service, request, position, context, connection, codec, client, TransportInfo())
+        return PlainSession(service, request, resumption, context, connection, codec, client, TransportInfo())
 
     session = node.open(make)
     assert isinstance(session, PlainSession)
@@ -232,17 +234,58 @@ async def test_a_position_is_resumed() -> None:
     first = await api.publish("chat:a", Message(b"1"))
     assert first is not None
     await api.publish("chat:a", Message(b"2"))
-    _, connection = begin(node, ENVELOPE, position=first)
+    _, connection = begin(node, ENVELOPE, resumption=Resumption(first))
     await api.publish("chat:a", Message(b"3"))
     assert documents(connection) == [
         {"channel": "chat:a", "subscribed": {"offset": 1, "epoch": first.epoch, "recovered": True}},
         {"channel": "chat:a", "offset": 2, "epoch": first.epoch, "data": 2},
         {"channel": "chat:a", "offset": 3, "epoch": first.epoch, "data": 3},
     ]
-    _, connection = begin(node, ENVELOPE, position=StreamPosition(1, "other"))
+    _, connection = begin(node, ENVELOPE, resumption=Resumption(StreamPosition(1, "other")))
     assert documents(connection) == [
         {"channel": "chat:a", "subscribed": {"offset": 3, "epoch": first.epoch, "recovered": False}}
     ]
+    await node.stop()
+
+
+async def test_positions_in_several_channels_are_resumed() -> None:
+    """Each on its own: one is recovered, one is lost, and one that the client did not have begins now."""
+    node = await started()
+    api = ServerApi(node)
+    route = replace(ENVELOPE, subscribe=tuple(map(parse_template, ("chat:a", "chat:b", "chat:c"))))
+    epochs = {}
+    for channel in ("chat:a", "chat:b", "chat:c"):
+        position = await api.publish(channel, Message(b"1"))
+        assert position is not None
+        epochs[channel] = position.epoch
+    given = {tag_of("chat:a"): StreamPosition(0, epochs["chat:a"]), tag_of("chat:b"): LOST}
+    _, connection = begin(node, route, resumption=Resumption(by_tag=given))
+    assert documents(connection) == [
+        {"channel": "chat:a", "subscribed": {"offset": 0, "epoch": epochs["chat:a"], "recovered": True}},
+        {"channel": "chat:a", "offset": 1, "epoch": epochs["chat:a"], "data": 1},
+        {"channel": "chat:b", "subscribed": {"offset": 1, "epoch": epochs["chat:b"], "recovered": False}},
+        {"channel": "chat:c", "subscribed": {"offset": 1, "epoch": epochs["chat:c"]}},
+    ]
+    await node.stop()
+
+
+async def test_what_was_missed_in_all_channels_is_as_much_as_a_reply() -> None:
+    """A channel with more is not recovered, so that the outbox is never exceeded by coming back."""
+    node = await started()
+    api = ServerApi(node)
+    route = replace(ENVELOPE, subscribe=(parse_template("chat:a"), parse_template("chat:b")))
+    large = b'"%b"' % (b"x" * (node.settings.limits.reply_bytes * 2 // 3))
+    given = {}
+    for channel in ("chat:a", "chat:b"):
+        position = await api.publish(channel, Message(large))
+        assert position is not None
+        given[tag_of(channel)] = StreamPosition(0, position.epoch)
+    _, connection = begin(node, route, resumption=Resumption(by_tag=given))
+    recovered = [
+        at["recovered"] for one in documents(connection) if isinstance(one, dict) and (at := one.get("subscribed"))
+    ]
+    assert recovered == [True, False]
+    assert node.counters.limits[Limit.REPLY_BYTES] == 1
     await node.stop()
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from realtime_server.core.model.values import StreamPosition
 from realtime_server.protocols.plain.request import (
     RequestError,
     RouteRequest,
     chosen_subprotocol,
-    event_id,
     read_request,
 )
+from realtime_server.protocols.plain.resumption import Resumption
 from realtime_server.protocols.plain.route_path import RoutePath
 
 
@@ -61,40 +59,18 @@ def test_a_token_that_is_set_by_hand_counts_more_than_a_cookie() -> None:
     assert request(cookie="session=c").token() == "", "a cookie counts only where the route names it"
 
 
-def test_a_position_is_an_offset_and_an_epoch() -> None:
-    assert request().position() is None
-    assert request("/ws/a?since=5&epoch=xyz").position() == StreamPosition(5, "xyz")
-    assert request("/ws/a?since=0&epoch=a%2Bb").position() == StreamPosition(0, "a+b")
-
-
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [
-        ("/ws/a?since=5", "needs epoch"),
-        ("/ws/a?since=&epoch=x", "must be an offset"),
-        ("/ws/a?since=-1&epoch=x", "must be an offset"),
-        ("/ws/a?since=99999999999999999&epoch=x", "must be an offset"),
-        ("/ws/a?since=1&since=2&epoch=x", "given once"),
-        ("/ws/a?since=1&epoch=%00", "that of a message"),
-    ],
-)
-def test_a_bad_position_is_refused(path: str, why: str) -> None:
-    with pytest.raises(RequestError, match=why):
-        request(path).position()
-
-
 def test_the_last_event_counts_more_than_the_url() -> None:
-    """An EventSource reconnects to the URL that it began with."""
-    assert request("/ws/a?since=5&epoch=x").last_event() == StreamPosition(5, "x")
-    assert request("/ws/a?since=5&epoch=x", last_event_id="9:y").last_event() == StreamPosition(9, "y")
-    for wrong in ("9", "9:", ":y", "nine:y", "9:\x7f"):
-        with pytest.raises(RequestError, match="Last-Event-ID"):
-            request(last_event_id=wrong).last_event()
-
-
-@given(st.integers(0, 2**53 - 1), st.from_regex(r"[!-~]{1,128}", fullmatch=True))
-def test_an_event_id_is_read_as_it_is_written(offset: int, epoch: str) -> None:
-    assert request(last_event_id=event_id(offset, epoch)).last_event() == StreamPosition(offset, epoch)
+    """An EventSource reconnects to the URL that it began with; a WebSocket has no event."""
+    path = "/ws/a?since=5&epoch=x"
+    url, event = Resumption(StreamPosition(5, "x")), Resumption(StreamPosition(9, "y"), is_event=True)
+    assert request(path).resumption(events=True) == request(path).resumption(events=False) == url
+    assert request(path, last_event_id="9:y").resumption(events=True) == event
+    assert request(path, last_event_id="9:y").resumption(events=False) == url
+    assert request().resumption(events=True) is None
+    with pytest.raises(RequestError, match="Last-Event-ID"):
+        request(last_event_id="9").resumption(events=True)
+    with pytest.raises(RequestError, match="needs epoch"):
+        request("/ws/a?since=5").resumption(events=False)
 
 
 def test_a_url_that_cannot_be_read_is_refused() -> None:

@@ -18,15 +18,14 @@ NAMESPACES = Namespaces(
 @pytest.mark.parametrize(
     ("channels", "expected"),
     [
-        (["chat:{query.id}"], "chat:{query.id}"),
-        (["open:a", "chat:a", "#{sub}"], "chat:a"),
-        (["chat:a", "chat:b"], None),
-        (["open:a"], None),
-        (["$chat:a"], "$chat:a"),
-        ([], None),
+        (["chat:{query.id}"], ["chat:{query.id}"]),
+        (["open:a", "chat:a", "#{sub}"], ["chat:a"]),
+        (["chat:a", "chat:b"], ["chat:a", "chat:b"]),
+        (["open:a"], []),
+        (["$chat:a"], ["$chat:a"]),
+        ([], []),
     ],
 )
-def test_a_position_is_of_the_one_channel_with_recovery(channels: list[str], expected: str | None) -> None:
+def test_positions_are_of_the_channels_with_recovery(channels: list[str], expected: list[str]) -> None:
     route = Route("x", subscribe=tuple(map(parse_template, channels)))
-    found = route.recoverable(NAMESPACES)
-    assert (None if found is None else found.text) == expected
+    assert [found.text for found in route.recoverable(NAMESPACES)] == expected
