@@ -416,7 +416,7 @@ def client_protocols(
         centrifuge = CentrifugeSettings(max_connections, settings.development, threshold)
         found.append(CentrifugeProtocol(node, centrifuge, flusher))
     if settings.protocols.socket_io.enabled:
-        found.append(SocketIoProtocol(node, socket_io_settings(settings)))
+        found.append(SocketIoProtocol(node, socket_io_settings(settings, threshold)))
     routes = [route.to_route() for route in settings.protocols.web_socket.routes]
     if routes:
         found.append(PlainProtocol(node, routes, PlainSettings(max_connections, threshold), route_hooks, flusher))
@@ -432,7 +432,7 @@ def _route_hooks(hooks: HookClient | None) -> RouteHooks:
     return NoRouteHooks() if hooks is None or hooks.routes is None else hooks.routes
 
 
-def socket_io_settings(settings: Settings) -> SocketIoSettings:
+def socket_io_settings(settings: Settings, compression_threshold: int | None) -> SocketIoSettings:
     """Return the settings of Socket.IO. Who may join rooms by an event may leave them by one."""
     namespaces = tuple(
         NamespaceSettings(
@@ -442,7 +442,9 @@ def socket_io_settings(settings: Settings) -> SocketIoSettings:
         )
         for each in settings.protocols.socket_io.served
     )
-    return SocketIoSettings(settings.protocols.socket_io.path, namespaces, connections_of_worker(settings))
+    return SocketIoSettings(
+        settings.protocols.socket_io.path, namespaces, connections_of_worker(settings), compression_threshold
+    )
 
 
 def tls_settings(listen: configuration.Listen) -> TlsSettings | None:

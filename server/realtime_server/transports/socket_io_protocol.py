@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -24,6 +25,7 @@ from realtime_server.socket_io.forwarded_requests import ForwardedRequest
 from realtime_server.socket_io.socket_namespace import ClientEvent, SocketNamespace
 from realtime_server.socket_io.websocket_relay import WebSocketRelay
 from realtime_server.transports.client_protocol import ClientWebSocket, HandshakeRefusal
+from realtime_server.transports.compression import DeflatedFrames, DeflatingConnection, gzipped
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, Route
@@ -47,11 +49,15 @@ class NamespaceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SocketIoSettings:
-    """Settings of the protocol; `path` with its slashes."""
+    """Settings of the protocol; `path` with its slashes.
+
+    `compression_threshold`: minimum size of messages and of answers to polls that are compressed; None for none.
+    """
 
     path: str
     namespaces: Sequence[NamespaceSettings]
     max_connections: int
+    compression_threshold: int | None = None
 
 
 class SocketIoProtocol:
@@ -60,6 +66,8 @@ class SocketIoProtocol:
     def __init__(self, node: Node, settings: SocketIoSettings) -> None:
         self._node = node
         self._path = settings.path
+        threshold = self._threshold = settings.compression_threshold
+        self._deflated = None if threshold is None else DeflatedFrames(threshold)
         self.server = EngineServer(
             node, _namespaces(node, settings.namespaces), FRAMING, max_connections=settings.max_connections
         )
@@ -72,7 +80,7 @@ class SocketIoProtocol:
     def routes(self) -> Mapping[str, Route]:
         """See ClientProtocol."""
         body_bytes = self._node.settings.limits.frame_bytes
-        endpoint = PollingEndpoint(self._node, self.server)
+        endpoint = PollingEndpoint(self._node, self.server, self._threshold)
         return {self._path: Route(METHODS, endpoint, body_bytes=body_bytes, opens=lambda query: b"sid=" not in query)}
 
     def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -98,12 +106,14 @@ class SocketIoProtocol:
         came back when pings were missing, half a minute later.
         """
         connection.end_silently()
+        deflated = self._deflated
+        wire = DeflatingConnection(connection, deflated) if deflated and accepted.compressed else connection
         sid = _query_in(accepted.path).get("sid", "")
         existing = self.server.find(sid)
         if existing is not None:
-            return self.server.upgrade(existing, connection)
+            return self.server.upgrade(existing, wire)
         info = connection.describe(TransportInfo("websocket", PROTOCOL, "json"), accepted.values)
-        return self.server.relay(sid, connection, info) if sid else self.server.open_websocket(connection, info)
+        return self.server.relay(sid, wire, info) if sid else self.server.open_websocket(wire, info)
 
 
 def _namespaces(node: Node, settings: Iterable[NamespaceSettings]) -> Iterable[SocketNamespace]:
@@ -124,9 +134,10 @@ def _query_in(path: str) -> dict[str, str]:
 class PollingEndpoint:
     """Endpoint of clients that poll: GET waits for packets, POST brings packets of the client."""
 
-    def __init__(self, node: Node, server: EngineServer) -> None:
+    def __init__(self, node: Node, server: EngineServer, compression_threshold: int | None) -> None:
         self._node = node
         self._server = server
+        self._threshold = compression_threshold
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request. Raises RequestRefusedError."""
@@ -166,7 +177,7 @@ class PollingEndpoint:
             raise RequestRefusedError(503, message, "backplane", {"Retry-After": "1"}) from error
         finally:
             give_up()
-        return self._refuse(Refusal.UNKNOWN_SESSION) if answer is None else _response(answer)
+        return self._refuse(Refusal.UNKNOWN_SESSION) if answer is None else self._response(asked, answer)
 
     def _open(self, asked: HttpRequest) -> web.StreamResponse:
         if not self._server.has_room:
@@ -186,7 +197,16 @@ class PollingEndpoint:
                 answered.set_result(Answer(400))
 
         with asked.connection.watched(lose):
-            return _response(await answered)
+            return self._response(asked, await answered)
+
+    def _response(self, asked: HttpRequest, answer: Answer) -> web.Response:
+        """Return the answer to a poll, compressed if it is large enough and the client takes that."""
+        compresses = self._threshold is not None and len(answer.body) >= self._threshold
+        if not compresses or not _takes_gzip(asked.request.headers.getall("Accept-Encoding", ())):
+            return _response(answer)
+        response = _response(answer._replace(body=gzipped(answer.body)))
+        response.headers["Content-Encoding"] = "gzip"
+        return response
 
     async def _take(self, asked: HttpRequest, connection: EngineConnection) -> web.StreamResponse:
         """Pass on what a client sends; answer when it may send more."""
@@ -202,6 +222,15 @@ class PollingEndpoint:
         answer = connection.take_data(body)
         await connection.readable()
         return _response(answer)
+
+
+def _takes_gzip(lines: Iterable[str]) -> bool:
+    """Return True when the lines of Accept-Encoding name gzip, and not with the weight 0 (RFC 9110, section 12.5.3)."""
+    for item in ",".join(lines).split(","):
+        coding, _, weight = item.partition(";")
+        if coding.strip().lower() == "gzip":
+            return re.fullmatch(r"q=0(\.0{0,3})?", weight.strip().lower()) is None
+    return False
 
 
 def _response(answer: Answer) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zlib
 from collections.abc import Iterable
@@ -17,8 +18,19 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from realtime_server.transports.compression import WINDOW_BITS, Deflater, Negotiation, deflate, inflate
+from realtime_server import codes
+from realtime_server.transports.compression import (
+    WINDOW_BITS,
+    DeflatedFrames,
+    Deflater,
+    DeflatingConnection,
+    Negotiation,
+    deflate,
+    gzipped,
+    inflate,
+)
 from realtime_server.transports.frames import BINARY, RSV1, TEXT, FrameError, FrameParser, frame_binary, frame_text
+from tests.kit.server_doubles import RecordingConnection
 from tests.unit.realtime_server.transports.frame_pieces import parsed, read_by_library
 
 LIMIT = 70_000
@@ -292,3 +304,45 @@ def test_the_librarys_client_agrees_with_the_answer() -> None:
     assert isinstance(negotiated, PerMessageDeflate)
     assert (negotiated.remote_no_context_takeover, negotiated.local_no_context_takeover) == (True, True)
     assert negotiated.remote_max_window_bits == WINDOW_BITS
+
+
+# frames that were made for all clients
+
+
+@given(st.lists(st.tuples(st.booleans(), MESSAGE), max_size=4))
+def test_frames_are_compressed_message_by_message(messages: list[tuple[bool, bytes]]) -> None:
+    """As if they had been made for clients with compression."""
+    deflater = Deflater(300)
+    plain = b"".join(frame_binary(payload) if binary else frame_text(payload) for binary, payload in messages)
+    expected = b"".join(
+        deflater.frame_binary(payload) if binary else deflater.frame_text(payload) for binary, payload in messages
+    )
+    assert DeflatedFrames(300).of(plain) == expected
+
+
+def test_frames_for_many_are_compressed_once() -> None:
+    """The same bytes for each of them; those below the threshold are left alone."""
+    frames, short = frame_text(REPETITIVE), frame_text(b"short")
+    deflated = DeflatedFrames(100)
+    first = deflated.of(frames)
+    assert deflated.of(short) is short
+    assert deflated.of(frames) is first
+    assert len(first) < len(frames) / 2
+
+
+def test_a_connection_is_that_below_it_but_for_what_is_written() -> None:
+    below = RecordingConnection(congested=True, behind=3, refused=2)
+    connection = DeflatingConnection(below, DeflatedFrames(100))
+    connection.write(frame_text(REPETITIVE))
+    assert connection.written_bytes == len(below.written[0]) < len(REPETITIVE) / 2
+    assert (connection.congested, connection.unacknowledged(), connection.unsent()) == (True, 3, 2)
+    connection.pause_reading()
+    assert below.is_paused()
+    connection.resume_reading()
+    assert not below.is_paused()
+    connection.close(codes.SLOW)
+    assert below.closed_by == codes.SLOW
+
+
+def test_gzip() -> None:
+    assert gzip.decompress(gzipped(REPETITIVE)) == REPETITIVE
