@@ -341,7 +341,8 @@ class EngineConnection:
         """Handle a message or a pong, see EngineSession."""
         node = self._context.node
         now = node.clock()
-        node.counters.messages_received += 1
+        if self.transport is TransportName.POLLING:  # a WebSocket counts its own
+            node.counters.messages_received += 1
         self.charge(now)
         if packet.type is EngineType.PONG:
             self._pong = None

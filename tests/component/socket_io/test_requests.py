@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from realtime_operator.api.base import JsonObject
 from tests.component.socket_io.conftest import PROTOCOLS, http_url
 from tests.kit.deadline import eventually
-from tests.kit.raw_client import raw_client
+from tests.kit.raw_client import UPGRADE, raw_client
 from tests.kit.server_process import TOKEN_SECRET, ServerProcess
 from tests.kit.tokens import connection_token
 from tests.unit.realtime_server.protocols.socket_io.answers import RECORDED, Recorded
@@ -86,6 +88,57 @@ async def test_a_request_is_answered_as_by_the_reference(server: ServerProcess, 
         if sid:
             status, _ = await client.post("3")
             assert (status == 400) is bool(recorded.closed)
+
+
+UPGRADES = [one for one in RECORDED.values() if one.name.startswith("upgrade with") and one.answer.status == 400]
+
+
+@pytest.mark.parametrize("recorded", UPGRADES, ids=lambda one: one.name)
+async def test_a_handshake_is_refused_as_by_the_reference(server: ServerProcess, recorded: Recorded) -> None:
+    async with aiohttp.ClientSession() as session:
+        url = f"{http_url(server)}/socket.io/?{recorded.query}"
+        async with session.get(url, headers={**UPGRADE, "Host": f"127.0.0.1:{server.client_port}"}) as response:
+            assert (response.status, await response.text()) == (recorded.answer.status, recorded.answer.body)
+            assert response.headers["Content-Type"] == recorded.answer.type
+
+
+async def test_polls_that_overlap_end_the_connection(server: ServerProcess) -> None:
+    """The second one is refused, as by the reference, and the first one told of the end."""
+    async with aiohttp.ClientSession() as session:
+        client = Polling(server, session)
+        await client.open()
+        polls = [asyncio.create_task(client.get()) for _ in range(2)]
+        answers = sorted([await poll for poll in polls])
+        assert answers == [(200, "1"), (400, "")]
+        assert [each.status for each in RECORDED["polls that overlap"].answers] == [200, 400]
+        assert (await client.post("3"))[1] == '{"code":1,"message":"Session ID unknown"}'
+
+
+async def test_messages_are_counted_once(strict: ServerProcess) -> None:
+    """Those of both transports."""
+
+    async def received() -> float:
+        families = text_string_to_metric_families(await strict.metrics())
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == "realtime_server_messages_received_total"
+        )
+
+    before = await received()
+    async with (
+        connect(f"ws://127.0.0.1:{strict.client_port}/socket.io/?EIO=4&transport=websocket") as client,
+        aiohttp.ClientSession() as session,
+    ):
+        await client.recv()
+        await client.send("40/none,")
+        await client.recv()
+        polling = Polling(strict, session)
+        await polling.open()
+        await polling.post(f"40/none,{SEPARATOR}40/none,")
+        await polling.get()
+    assert await received() - before == 3
 
 
 async def test_a_poll_that_is_lost_ends_the_connection(server: ServerProcess) -> None:
