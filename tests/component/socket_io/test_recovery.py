@@ -23,6 +23,7 @@ from tests.kit.api import ServerApi
 from tests.kit.balancer import Balancer
 from tests.kit.deadline import eventually
 from tests.kit.redis_process import RedisProcess, running_redis
+from tests.kit.request_balancer import RequestBalancer
 from tests.kit.server_process import NAMESPACES, TOKEN_SECRET, ServerProcess
 from tests.kit.socket_io import JavaScriptSocketIo, SocketOptions, SocketRecord
 from tests.kit.tokens import connection_token
@@ -232,6 +233,36 @@ async def test_a_client_without_recovery_asks_for_what_it_missed(
         finally:
             process.kill()
             await process.wait()
+
+
+@pytest.mark.parametrize("killed_is", ["holder", "relay"])
+async def test_a_killed_server_of_an_upgrade_between_two(
+    redis: RedisProcess, other: ServerProcess, killed_is: str
+) -> None:
+    """Whether it had the connection or passed on its WebSocket: the client recovers at the one that is left."""
+    async with a_server("killed", redis) as killed:
+        ports = [other.client_port, killed.client_port]
+        async with (
+            RequestBalancer(ports if killed_is == "holder" else [*reversed(ports)]) as balancer,
+            other.api() as api,
+            JavaScriptSocketIo(
+                f"http://127.0.0.1:{balancer.port}", ["polling", "websocket"], [socket(f"hal-{killed_is}")]
+            ) as client,
+        ):
+            [record] = client.records
+            await record.connected()
+            assert "offset" in str(await client.emit("subscribe", "c"))
+            await eventually(client.transport, lambda name: name == "websocket", what="upgraded", within=15, every=0.01)
+            assert balancer.upgrades == 1
+            assert balancer.opened_at == {(killed if killed_is == "holder" else other).client_port}
+            async with Publisher(api) as publisher:
+                await publisher.wait(30)
+                assert killed.process is not None
+                balancer.ports = [other.client_port]
+                kill_tree(killed.process.pid)
+                await record.connected(2, within=30)
+                await publisher.wait(30)
+            await verify(record, publisher.count)
 
 
 async def test_claims_that_give_nothing(one: ServerProcess, other: ServerProcess) -> None:
