@@ -73,9 +73,7 @@ class Heartbeat(Model):
 
 
 class Compression(Model):
-    """Compression of WebSocket messages (permessage-deflate, RFC 7692) and of answers to Socket.IO's polls (gzip), for
-    clients that offer it.
-    """
+    """Compression of WebSocket messages (permessage-deflate, RFC 7692) and of Socket.IO's polls (gzip)."""
 
     algorithm: Literal["None", "Deflate"] = "None"
     """Algorithm of the compression. `None`: messages are not compressed. `Deflate`: permessage-deflate, once for all
