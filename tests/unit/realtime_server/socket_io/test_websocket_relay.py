@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from realtime_server import codes
 from realtime_server.core.control import messages as control
@@ -295,3 +298,59 @@ async def test_a_relay_is_nobody_to_the_backend(far: Far) -> None:
     relay.on_closed()
     await settle()
     assert far.other.backend.events == []
+
+
+STEPS = st.lists(
+    st.sampled_from(["client", "binary", "server", "congest", "read", "pause", "resume", "settle"]), max_size=30
+)
+
+
+@given(STEPS, st.integers(0, 30))
+@settings(max_examples=settings().max_examples // 4)
+def test_everything_goes_through_in_order(steps: list[str], upgraded_at: int) -> None:
+    """Whatever the client and the server do meanwhile, and whenever the WebSocket takes over."""
+    asyncio.run(in_any_order(steps, upgraded_at))
+
+
+async def in_any_order(steps: list[str], upgraded_at: int) -> None:
+    async with two_workers() as (holder, other):
+        far = Far(holder, other, holder.poll())
+        far.connection.take_data(b'40\x1e42["subscribe","open:a"]')
+        polled(far.connection)
+        far.open()
+        assert await far.send("2probe") == ["3probe"]
+        came: list[str | bytes] = []
+        owner = object()
+        sent = published = 0
+        for number, step in enumerate([*steps, "last"]):
+            if number == upgraded_at or (step == "last" and upgraded_at >= number):
+                far.relays[-1].on_text(b"5", 0)
+            is_upgraded = number >= upgraded_at
+            if step in {"client", "binary"} and is_upgraded and not far.wire.paused:
+                text = (
+                    f'42{sent}["subscribe","open:a"]'
+                    if step == "client"
+                    else f'451-{sent}["x",{{"_placeholder":true,"num":0}}]'
+                )
+                far.relays[-1].on_text(text.encode(), 0)
+                if step == "binary":
+                    far.relays[-1].on_binary(b"x", 0)
+                sent += 1
+            elif step == "server":
+                await far.publish(b'["tick",%d]' % published)
+                published += 1
+            elif step in {"congest", "read"}:
+                far.wire.congested = step == "congest"
+                far.relays[-1].on_writable()
+            elif step in {"pause", "resume"}:
+                (far.connection.pause if step == "pause" else far.connection.resume)(owner)
+            elif step == "settle":
+                came += await far.take()
+        far.wire.congested = False
+        far.relays[-1].on_writable()
+        far.connection.resume(owner)
+        came += await far.take() + await far.take()
+        assert [one for one in came if str(one).startswith("42")] == [f'42["tick",{n}]' for n in range(published)]
+        acks = [str(one)[2:].partition("[")[0] for one in came if str(one).startswith("43")]
+        assert acks == [str(n) for n in range(sent)]
+        assert far.wire.closed_by is None
