@@ -16,13 +16,10 @@ from realtime_operator.api.v1alpha1_hooks import HookEndpoint
 ROUTE_NAME = "^[a-z0-9]([-a-z0-9._]*[a-z0-9])?$"
 TOKEN = "^[-!#$%&*+.^_`|~0-9A-Za-z]+$"  # noqa: S105 - the pattern of a token of HTTP
 TOKEN_SUBPROTOCOL = "access_token"  # noqa: S105 - the name of a subprotocol
-ROUTE_PATH = "^(/([a-z0-9._-]{1,64}|[{][A-Za-z0-9_]{1,64}[}])){0,8}$"
+ROUTE_PATH = "^(/([a-z0-9._-]{1,64}|[{][-A-Za-z0-9_]{1,64}[}])){0,8}$"
 POINTER = "^(/([^~]|~[01])*)?$"
 PREDEFINED = ("$connect", "$default", "$disconnect")
-_PLACEHOLDER = (
-    "[{](sub|meta[.][-A-Za-z0-9_]{1,64}|path[.][A-Za-z0-9_]{1,64}|query[.][-A-Za-z0-9_.]{1,64}"
-    "|header[.][-a-z0-9]{1,64})[}]"
-)
+_PLACEHOLDER = "[{](sub|(meta|path)[.][-A-Za-z0-9_]{1,64}|query[.][-A-Za-z0-9_.]{1,64}|header[.][-a-z0-9]{1,64})[}]"
 TEMPLATE = f"^([^{{}}: ]*:([^{{}} ]|{_PLACEHOLDER})*|([^{{}}: ]|{_PLACEHOLDER})+)$"
 """Pattern of templates: the namespace, before the first colon, is constant. Servers check the rest when they start."""
 MAX_CHANNEL_BYTES = 255

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 PREFIX = "/ws/"
 """Beginning of the path of every route."""
 MAX_SEGMENTS = 8
-_SEGMENT = re.compile(r"\{([A-Za-z0-9_]{1,64})\}|([a-z0-9._-]{1,64})")
+_SEGMENT = re.compile(r"\{([A-Za-z0-9_-]{1,64})\}|([a-z0-9._-]{1,64})")
 
 
 class RoutePathError(ValueError):

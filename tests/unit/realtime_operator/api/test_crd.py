@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from realtime_operator.planning.model.reasons import Reason
 from tests.kit.document import dig, object_at, objects_at, parse
 
 ROOT = Path(__file__).parents[4]
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+EXAMPLES = sorted([*(ROOT / "examples").glob("*.yaml"), *(ROOT / "examples").glob("*/*.yaml")])
 
 
 def strings(value: JsonValue) -> list[str]:
@@ -179,3 +180,25 @@ def test_models_and_schema_have_the_same_defaults(spec: JsonObject) -> None:
     assert isinstance(stored, dict)
     assert stored != document
     assert RealtimeCluster.from_object(stored) == RealtimeCluster.from_object(document)
+
+
+def pattern_costs(schema: JsonObject, path: str = "", count: int = 1) -> Iterator[tuple[str, int]]:
+    """Yield the costs of matching patterns, as API servers estimate them; `count`: how often there is such a value."""
+    length = schema.get("maxLength")
+    for rule in objects_at(schema, "x-kubernetes-validations"):
+        patterns = re.findall(r"self\.matches\('([^']*)'\)", str(rule["rule"]))
+        if isinstance(length, int) and patterns:
+            text = math.ceil(0.1 * (4 * length + 1))
+            yield path, count * text * sum(math.ceil(0.25 * len(pattern)) for pattern in patterns)
+    for name, field in object_at(schema, "properties").items():
+        yield from pattern_costs(object_at(field), f"{path}.{name}", count)
+    most = schema.get("maxItems")
+    if "items" in schema and isinstance(most, int):
+        yield from pattern_costs(object_at(schema, "items"), f"{path}[]", count * most)
+
+
+def test_patterns_are_within_the_budget_of_api_servers() -> None:
+    """An API server refuses a CRD with a rule of more than 10 million; what is beside the patterns of one takes 0.4."""
+    costs = dict(pattern_costs(root_schema()))
+    assert ".spec.protocols.webSocket.routes[].actions[].publish.channel" in costs
+    assert {path: cost for path, cost in costs.items() if cost > 9_500_000} == {}
