@@ -416,7 +416,7 @@ def client_protocols(
         centrifuge = CentrifugeSettings(max_connections, settings.development, threshold)
         found.append(CentrifugeProtocol(node, centrifuge, flusher))
     if settings.protocols.socket_io.enabled:
-        found.append(SocketIoProtocol(node, socket_io_settings(settings, threshold)))
+        found.append(SocketIoProtocol(node, socket_io_settings(settings, threshold), flusher))
     routes = [route.to_route() for route in settings.protocols.web_socket.routes]
     if routes:
         found.append(PlainProtocol(node, routes, PlainSettings(max_connections, threshold), route_hooks, flusher))

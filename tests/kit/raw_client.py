@@ -170,13 +170,18 @@ class RawStream:
 
     async def response(self) -> tuple[int, dict[str, str]]:
         """Return status and headers (names in lower case) of the answer; a body is read and dropped."""
+        status, headers, _ = await self.answer()
+        return status, headers
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers (names in lower case) and body of the answer."""
         async with asyncio.timeout(ANSWER_SECONDS):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.strip().split("\r\n")
             pairs = [line.partition(":") for line in lines]
             headers = {name.lower(): value.strip() for name, _, value in pairs}
-            await self._reader.readexactly(int(headers.get("content-length", "0")))
-        return int(status.split(" ")[1]), headers
+            body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        return int(status.split(" ")[1]), headers, body
 
     async def handshake(self) -> None:
         """Perform the WebSocket handshake."""

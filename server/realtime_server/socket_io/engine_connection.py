@@ -25,11 +25,11 @@ from realtime_server.protocols.socket_io.engine_packets import (
     decode_text,
 )
 from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
-from realtime_server.protocols.socket_io.engine_session import EngineEnd, EngineSession, Reply, Stage
+from realtime_server.protocols.socket_io.engine_session import WITHOUT_POLLING, EngineEnd, EngineSession, Reply, Stage
 from realtime_server.protocols.socket_io.errors import SocketIoError
 from realtime_server.protocols.socket_io.namespace_codec import Framing
 from realtime_server.protocols.socket_io.packets import Packet, PacketDecoder, PacketLimits, PacketType, encode_packet
-from realtime_server.socket_io.polling_wire import PollingWire
+from realtime_server.socket_io.polling_wire import CONGESTED_BYTES, PollingFlusher, PollingWire
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 from realtime_server.socket_io.socket_session import SocketHandlers, SocketSession
 
@@ -63,6 +63,7 @@ class EngineContext:
     namespaces: Mapping[str, SocketNamespace]
     handlers: SocketHandlers
     framing: Framing
+    flusher: PollingFlusher
     rate: MessageRate
     ping_interval: float
     ping_timeout: float
@@ -153,7 +154,7 @@ class EngineConnection:
             max_polled=node.asks.answer_bytes - FORWARDED_BYTES,
         )
         self.wire: Connection = wire or PollingWire(
-            self._engine, context.framing.split, limits.outbox_bytes, lambda: self.close(codes.SLOW)
+            self._engine, context.flusher, limits.outbox_bytes, lambda: self.close(codes.SLOW)
         )
         self._decoder = PacketDecoder(PacketLimits(limits.frame_bytes))
         self._sockets: dict[str, SocketSession] = {}
@@ -178,6 +179,11 @@ class EngineConnection:
     def transport(self) -> TransportName:
         """Transport that requests for it must name."""
         return self._engine.transport
+
+    @property
+    def polls(self) -> bool:
+        """True while polls are answered, see EngineSession."""
+        return self._engine.stage not in WITHOUT_POLLING
 
     @property
     def is_open(self) -> bool:
@@ -209,11 +215,13 @@ class EngineConnection:
 
     def poll(self, reply: Reply) -> None:
         """Handle a GET, see EngineSession."""
-        congested = self.wire.congested
-        self._engine.poll(reply)
-        if congested and not self.wire.congested:
+        engine = self._engine
+        waiting = engine.waiting_bytes
+        engine.poll(reply)
+        if waiting > CONGESTED_BYTES >= engine.waiting_bytes:
             self.on_writable()
-        self._forget_closed()
+        if engine.stage is Stage.CLOSED:
+            self._context.on_closed(self)
 
     def poll_once(self) -> asyncio.Future[Answer]:
         """Handle a GET; return its answer to come. Whoever cancels that, or sets it, must `lose` the connection."""

@@ -25,6 +25,7 @@ from realtime_server.socket_io.forwarded_requests import (
     forward,
     is_elsewhere,
 )
+from realtime_server.socket_io.polling_wire import PollingFlusher
 from realtime_server.socket_io.room_operations import RoomOperations
 from realtime_server.socket_io.socket_handlers import SocketHandlers
 from realtime_server.socket_io.socket_index import SocketIndex
@@ -68,6 +69,7 @@ class EngineServer:
             served,
             SocketHandlers(node.operations, node.settings.limits, sockets),
             framing,
+            PollingFlusher(framing.split),
             MessageRate(limits.messages_per_second, limits.message_burst),
             settings.heartbeat_interval,
             settings.heartbeat_timeout,

@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 from aiohttp import StreamReader, web
@@ -91,16 +91,41 @@ class _NoAccessLog(AbstractAccessLogger):
         """Do nothing."""
 
 
+class RepeatedRequest(Protocol):
+    """Handler of requests that repeat an earlier one on the same socket; it answers them without aiohttp."""
+
+    @property
+    def pending(self) -> bool:
+        """True while a request is to be answered."""
+
+    @property
+    def idle_since(self) -> float:
+        """Time of the loop at which the last answer was given; now while a request is pending."""
+
+    def take(self, data: bytes) -> bool:
+        """Handle a request; return False when it is another one, for aiohttp. Only if none is pending."""
+
+    def hold(self, data: bytes) -> None:
+        """Keep what arrives while a request is pending, and read no more; it is received again after the answer."""
+
+    def flush(self) -> None:
+        """Send the answers that were given."""
+
+    def lose(self) -> None:
+        """Handle the end: the socket is lost, or its requests are others from now on. Idempotent."""
+
+
 class HttpConnection(web.RequestHandler):
     """HTTP connection on one socket. `peer` is the address of the client or of the client behind a proxy.
 
     A WebSocket handshake that follows answered requests is handed to `to_websocket`: proxies send it so. `sends_back`
-    returns True for the beginning of a request at which the socket is closed without an answer.
+    returns True for the beginning of a request at which the socket is closed without an answer. `keeps` is that of
+    HttpServer.
     """
 
     __slots__ = (
-        "_begun", "_busy", "_counters", "_is_head", "_on_lost", "_sends_back", "_sockets", "_stream", "_timer",
-        "_to_websocket", "_unanswered", "keeps_idle", "peer",
+        "_begun", "_busy", "_counters", "_is_head", "_on_lost", "_received", "_repeated", "_sends_back", "_sockets",
+        "_stream", "_timer", "_to_websocket", "_unanswered", "head", "keeps", "keeps_idle", "peer",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +137,7 @@ class HttpConnection(web.RequestHandler):
         peer: str,
         to_websocket: ToWebSocket | None = None,
         sends_back: Callable[[bytes], bool] = lambda _data: False,
+        keeps: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(
             server,
@@ -135,6 +161,11 @@ class HttpConnection(web.RequestHandler):
         self._unanswered = True
         """True from the first bytes of a request until its answer was written."""
         self._is_head = False
+        self._received = False
+        self._repeated: RepeatedRequest | None = None
+        self.head = b""
+        """Bytes of the request that is being answered, if it is a GET that has arrived at once and alone."""
+        self.keeps = keeps
         self.keeps_idle = False
         self.peer = peer
 
@@ -145,6 +176,14 @@ class HttpConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Handle received bytes; those after the request of a stream are dropped."""
+        repeated = self._repeated
+        if repeated is not None:
+            if repeated.pending:
+                repeated.hold(data)
+                return
+            if not self._begun and self._awaits_request() and repeated.take(data):
+                self._counters.bytes_received += len(data)
+                return
         if self._to_websocket is not None and self._awaits_request():
             data, self._begun = self._begun + data, b""
             opens = self._to_websocket.paths.open_websocket(data)
@@ -159,6 +198,9 @@ class HttpConnection(web.RequestHandler):
                 return
         self._counters.bytes_received += len(data)
         if self._stream is None:
+            begins = not self._received or self._awaits_request()
+            self._received = True
+            self.head = data if begins and data.startswith(b"GET ") and data.find(b"\r\n\r\n") == len(data) - 4 else b""
             if not self._busy:
                 self._is_head = data.startswith(b"HEAD ")
             self._unanswered = True
@@ -185,7 +227,15 @@ class HttpConnection(web.RequestHandler):
             self._stream.on_lost()
         if self._on_lost is not None:
             self._on_lost()
+        self._end_repeated()
         super().connection_lost(exc)
+
+    def force_close(self) -> None:
+        """Close the socket, after what was answered."""
+        if self._repeated is not None:
+            self._repeated.flush()
+            self._end_repeated()
+        super().force_close()
 
     def handle_error(
         self,
@@ -221,6 +271,7 @@ class HttpConnection(web.RequestHandler):
     def attach(self, stream: StreamConnection) -> None:
         """Attach the stream that answers the request, for the socket's events until its end."""
         self._stream = stream
+        self.head = b""  # a stream is long
 
     @contextlib.contextmanager
     def watched(self, on_lost: Callable[[], None]) -> Iterator[None]:
@@ -238,8 +289,26 @@ class HttpConnection(web.RequestHandler):
 
     def close_if_idle(self) -> None:
         """Close a socket that waits for its next request, unless `keeps_idle`."""
-        if not self._busy and not self.keeps_idle:
+        is_pending = self._repeated is not None and self._repeated.pending
+        if not self._busy and not is_pending and not self.keeps_idle:
             self.force_close()
+
+    def repeat(self, repeated: RepeatedRequest) -> None:
+        """Have the requests that follow handled by `repeated`, if it takes them, in place of an earlier one."""
+        self._end_repeated()
+        self._repeated = repeated
+
+    def _end_repeated(self) -> None:
+        repeated, self._repeated = self._repeated, None
+        if repeated is not None:
+            repeated.lose()
+
+    def _process_keepalive(self) -> None:
+        """Close the socket if it is idle, which aiohttp takes one for whose requests are repeated."""
+        if self._repeated is not None:
+            idle_until = self._repeated.idle_since + KEEP_ALIVE_SECONDS
+            self._next_keepalive_close_time = max(self._next_keepalive_close_time, idle_until)
+        super()._process_keepalive()
 
     def _awaits_request(self) -> bool:
         """Return True when the next byte begins a request: nothing is left of an earlier one, nor of its answer.
@@ -252,6 +321,7 @@ class HttpConnection(web.RequestHandler):
         """Leave the socket, which stays counted, to its next protocol."""
         transport, self.transport = self.transport, None  # aiohttp would close it
         assert transport is not None
+        self._end_repeated()
         super().connection_lost(None)
         hand_over(transport, data, self.peer)
 
@@ -343,7 +413,14 @@ class HttpServer:
     def take(self, transport: asyncio.Transport, data: bytes, peer: str) -> None:
         """Take over a socket from which `data` has been read."""
         connection = HttpConnection(
-            self._server, self._loop, self._counters, self._sockets, peer, self._to_websocket, self._sends_back
+            self._server,
+            self._loop,
+            self._counters,
+            self._sockets,
+            peer,
+            self._to_websocket,
+            self._sends_back,
+            self._keeps,
         )
         transport.set_protocol(connection)
         connection.connection_made(transport)

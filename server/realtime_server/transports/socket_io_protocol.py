@@ -24,11 +24,13 @@ from realtime_server.socket_io.engine_socket import EngineSocket
 from realtime_server.socket_io.forwarded_requests import ForwardedRequest
 from realtime_server.socket_io.socket_namespace import ClientEvent, SocketNamespace
 from realtime_server.socket_io.websocket_relay import WebSocketRelay
+from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.client_protocol import ClientWebSocket, HandshakeRefusal
 from realtime_server.transports.compression import DeflatedFrames, DeflatingConnection, gzipped
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, Route
+from realtime_server.transports.repeated_poll import AnswerEncoder, RepeatedPoll, repeated_head
 
 METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE")
 """Methods that get the reference's answers; only the first two have a use."""
@@ -61,10 +63,11 @@ class SocketIoSettings:
 
 
 class SocketIoProtocol:
-    """Client protocol Socket.IO 4: implements ClientProtocol."""
+    """Client protocol Socket.IO 4: implements ClientProtocol. `flusher` is that of all connections of the worker."""
 
-    def __init__(self, node: Node, settings: SocketIoSettings) -> None:
+    def __init__(self, node: Node, settings: SocketIoSettings, flusher: Flusher) -> None:
         self._node = node
+        self._flusher = flusher
         self._path = settings.path
         threshold = self._threshold = settings.compression_threshold
         self._deflated = None if threshold is None else DeflatedFrames(threshold)
@@ -80,7 +83,7 @@ class SocketIoProtocol:
     def routes(self) -> Mapping[str, Route]:
         """See ClientProtocol."""
         body_bytes = self._node.settings.limits.frame_bytes
-        endpoint = PollingEndpoint(self._node, self.server, self._threshold)
+        endpoint = PollingEndpoint(self._node, self.server, self._flusher, self._threshold)
         return {self._path: Route(METHODS, endpoint, body_bytes=body_bytes, opens=lambda query: b"sid=" not in query)}
 
     def select_subprotocol(self, path: str, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -134,10 +137,12 @@ def _query_in(path: str) -> dict[str, str]:
 class PollingEndpoint:
     """Endpoint of clients that poll: GET waits for packets, POST brings packets of the client."""
 
-    def __init__(self, node: Node, server: EngineServer, compression_threshold: int | None) -> None:
+    def __init__(self, node: Node, server: EngineServer, flusher: Flusher, compression_threshold: int | None) -> None:
         self._node = node
         self._server = server
+        self._flusher = flusher
         self._threshold = compression_threshold
+        self._encoder = AnswerEncoder()
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request. Raises RequestRefusedError."""
@@ -197,16 +202,37 @@ class PollingEndpoint:
                 answered.set_result(Answer(400))
 
         with asked.connection.watched(lose):
-            return self._response(asked, await answered)
+            answer = await answered
+        self._expect_repetition(asked, connection)
+        return self._response(asked, answer)
 
     def _response(self, asked: HttpRequest, answer: Answer) -> web.Response:
         """Return the answer to a poll, compressed if it is large enough and the client takes that."""
-        compresses = self._threshold is not None and len(answer.body) >= self._threshold
-        if not compresses or not _takes_gzip(asked.request.headers.getall("Accept-Encoding", ())):
+        threshold = self._threshold_for(asked)
+        if threshold is None or len(answer.body) < threshold:
             return _response(answer)
         response = _response(answer._replace(body=gzipped(answer.body)))
         response.headers["Content-Encoding"] = "gzip"
         return response
+
+    def _threshold_for(self, asked: HttpRequest) -> int | None:
+        """Return the size from which answers to a client are compressed, None for a client that does not take that."""
+        takes = self._threshold is not None and _takes_gzip(asked.request.headers.getall("Accept-Encoding", ()))
+        return self._threshold if takes else None
+
+    def _expect_repetition(self, asked: HttpRequest, connection: EngineConnection) -> None:
+        """Have the next polls answered without aiohttp, if they are like this one."""
+        request, socket = asked.request, asked.connection
+        head = repeated_head(socket.head)
+        if head is None or request.body_exists or not request.keep_alive or "Upgrade" in request.headers:
+            return
+        if self._threshold_for(asked) is not None:  # aiohttp's answers may be compressed
+            return
+        if connection.polls and socket.transport is not None:
+            repeated = RepeatedPoll(
+                head, socket, socket.transport, connection, asked.shared, self._encoder, self._flusher
+            )
+            socket.repeat(repeated)
 
     async def _take(self, asked: HttpRequest, connection: EngineConnection) -> web.StreamResponse:
         """Pass on what a client sends; answer when it may send more."""

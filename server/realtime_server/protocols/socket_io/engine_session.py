@@ -11,8 +11,9 @@ and `lose` when a client does not poll.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from enum import Enum, StrEnum, auto
+from collections.abc import Callable, Sequence
+from enum import IntEnum, StrEnum, auto
+from functools import lru_cache
 
 from realtime_server.protocols.socket_io.engine_packets import (
     SEPARATOR,
@@ -33,8 +34,8 @@ _TAKEN = Answer(200, b"ok", HTML)
 _REFUSED = Answer(400)
 
 
-class Stage(Enum):
-    """Stage of a session."""
+class Stage(IntEnum):
+    """Stage of a session; of integers, because sets find them faster than other members."""
 
     POLLING = auto()
     PROBING = auto()
@@ -56,7 +57,8 @@ class EngineEnd(StrEnum):
 
 _OPEN = frozenset({Stage.POLLING, Stage.PROBING, Stage.PROBED, Stage.WEBSOCKET})
 _UPGRADING = frozenset({Stage.PROBING, Stage.PROBED})
-_WITHOUT_POLLING = frozenset({Stage.WEBSOCKET, Stage.CLOSED})
+WITHOUT_POLLING = frozenset({Stage.WEBSOCKET, Stage.CLOSED})
+"""Stages in which polls are refused; in all others they are answered, if only with the end of the session."""
 
 Reply = Callable[[Answer], None]
 
@@ -101,23 +103,25 @@ class EngineSession:
 
     # polling
 
-    def write(self, packet: bytes) -> None:
-        """Queue a packet, encoded for polling, until `flush`; ignored unless the session is open."""
-        if self.is_open:
-            self._waiting.append(packet)
-            self.waiting_bytes += len(packet)
+    def write(self, packets: Sequence[bytes], size: int) -> None:
+        """Queue packets of `size` bytes, encoded for polling, until `flush`; ignored unless the session is open."""
+        if self.stage in _OPEN:
+            self._waiting += packets
+            self.waiting_bytes += size
 
     def flush(self) -> None:
         """Answer the poll that waits, if there is anything to send."""
-        if self._waiting and self._poll is not None:
-            self._answer(self._take())
+        reply = self._poll
+        if reply is not None and self._waiting:
+            self._poll = None
+            reply(_polled(self._take()))
 
     def poll(self, reply: Reply) -> None:
         """Handle a GET: `reply` is called with the answer, at once or when there is one.
 
         A poll while another one waits ends the session.
         """
-        if self.stage in _WITHOUT_POLLING:
+        if self.stage in WITHOUT_POLLING:
             reply(_REFUSED)
             return
         if self._poll is not None:
@@ -130,7 +134,7 @@ class EngineSession:
         elif self._waiting:
             self._answer(self._take())
         elif self.stage is Stage.PROBED:
-            self._answer([_NOOP])
+            self._answer(_NOOP)
 
     def lose(self) -> None:
         """Handle the loss of a request that was not complete or not answered yet, or of the WebSocket."""
@@ -143,7 +147,7 @@ class EngineSession:
 
         Only one at a time may arrive, and binary data is in base64. `take_data` is to follow.
         """
-        if self.stage in _WITHOUT_POLLING:
+        if self.stage in WITHOUT_POLLING:
             return _REFUSED
         if self._receives_data or content_type == BINARY:
             self.end(EngineEnd.TRANSPORT_ERROR)
@@ -174,7 +178,7 @@ class EngineSession:
             self.end(EngineEnd.TRANSPORT_ERROR)
         elif packet.type is EngineType.CLOSE:
             if self._poll is not None:
-                self._answer([_NOOP])
+                self._answer(_NOOP)
             self.end(EngineEnd.TRANSPORT_CLOSE)
 
     # the upgrade
@@ -197,12 +201,12 @@ class EngineSession:
         if packet.type is EngineType.PING and packet.data == PROBE:
             self.stage = Stage.PROBED
             if self._poll is not None:  # the client polls no more once this one is answered, and then upgrades
-                self._answer(self._take() or [_NOOP])
+                self._answer(self._take() or _NOOP)
             return EnginePacket(EngineType.PONG, PROBE)
         if packet.type is EngineType.UPGRADE:
             self.stage = Stage.WEBSOCKET
             if self._poll is not None:
-                self._answer([_NOOP])
+                self._answer(_NOOP)
             return None
         self.stage = Stage.POLLING
         return None
@@ -239,7 +243,7 @@ class EngineSession:
         """End the session at once. Idempotent. A poll that waits is answered with CLOSE."""
         was_open, self.stage = self.is_open, Stage.CLOSED
         if self._poll is not None:
-            self._answer([_CLOSE])
+            self._answer(_CLOSE)
         self._drop_waiting()
         if was_open:
             self._on_end(reason)
@@ -249,25 +253,35 @@ class EngineSession:
         taken = self._take()
         if not self._waiting:
             self.stage = Stage.CLOSED
-        self._answer(taken or [_NOOP])
+        self._answer(taken or _NOOP)
 
-    def _take(self) -> list[bytes]:
-        """Remove and return the packets for the next answer to a poll."""
+    def _take(self) -> bytes:
+        """Remove the packets for the next answer to a poll; return them as its body, empty for none."""
+        waiting = self._waiting
+        if len(waiting) == 1:
+            self.waiting_bytes = 0
+            return waiting.popleft()
         taken: list[bytes] = []
         size = 0
-        while self._waiting and len(taken) < MAX_POLLED:
-            size += len(self._waiting[0]) + len(SEPARATOR)
+        while waiting and len(taken) < MAX_POLLED:
+            size += len(waiting[0]) + len(SEPARATOR)
             if taken and self._max_polled is not None and size > self._max_polled:
                 break
-            taken.append(self._waiting.popleft())
+            taken.append(waiting.popleft())
             self.waiting_bytes -= len(taken[-1])
-        return taken
+        return SEPARATOR.join(taken)
 
     def _drop_waiting(self) -> None:
         self._waiting.clear()
         self.waiting_bytes = 0
 
-    def _answer(self, packets: list[bytes]) -> None:
+    def _answer(self, body: bytes) -> None:
         reply, self._poll = self._poll, None
         assert reply is not None
-        reply(Answer(200, SEPARATOR.join(packets), TEXT))
+        reply(_polled(body))
+
+
+@lru_cache(maxsize=1)
+def _polled(body: bytes) -> Answer:
+    """Return the answer to a poll: the same one to all clients of a room, which are answered one after the other."""
+    return Answer(200, body, TEXT)

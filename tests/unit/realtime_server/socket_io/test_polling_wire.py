@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import pytest
+
 from realtime_server import codes
 from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
 from realtime_server.protocols.socket_io.engine_session import EngineSession
-from realtime_server.socket_io.polling_wire import CONGESTED_BYTES, PollingWire
+from realtime_server.socket_io.polling_wire import CONGESTED_BYTES, PollingFlusher, PollingWire
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 from tests.unit.realtime_server.socket_io.world import settle
 
@@ -15,11 +19,11 @@ LIMIT = 100_000
 class Client:
     """Client that polls."""
 
-    def __init__(self) -> None:
+    def __init__(self, flusher: PollingFlusher | None = None) -> None:
         self.overflows = 0
         self.answers: list[Answer] = []
         self.engine = EngineSession(TransportName.POLLING, 50, lambda _: None, lambda _: None)
-        self.wire = PollingWire(self.engine, split_frames, LIMIT, self.on_overflow)
+        self.wire = PollingWire(self.engine, flusher or PollingFlusher(split_frames), LIMIT, self.on_overflow)
 
     def on_overflow(self) -> None:
         """Count it."""
@@ -70,3 +74,43 @@ async def test_nothing_is_written_after_the_end() -> None:
     client.wire.pause_reading()
     client.wire.resume_reading()
     assert client.wire.written_bytes == 0
+
+
+async def test_what_all_clients_get_is_taken_apart_once() -> None:
+    """Also when something else comes in between; each has its own answer."""
+    calls: list[bytes] = []
+
+    def split(frames: bytes) -> Iterable[tuple[bool, bytes]]:
+        calls.append(frames)
+        return split_frames(frames)
+
+    flusher = PollingFlusher(split)
+    clients = [Client(flusher) for _ in range(3)]
+    for client in clients:
+        client.poll()
+    both, own = frame_text(b"4a") + frame_binary(b"b"), frame_text(b"4own")
+    for client in clients:
+        client.wire.write(both)
+    clients[1].wire.write(own)
+    await settle()
+    assert calls == [both, own]
+    assert [[answer.body for answer in client.answers] for client in clients] == [
+        [b"4a\x1ebYg=="],
+        [b"4a\x1ebYg==\x1e4own"],
+        [b"4a\x1ebYg=="],
+    ]
+
+
+async def test_one_answer_that_fails_does_not_keep_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    flusher = PollingFlusher(split_frames)
+    clients = [Client(flusher) for _ in range(3)]
+
+    def fail(_answer: Answer) -> None:
+        raise OSError("broken")
+
+    for client, reply in zip(clients, (fail, clients[1].answers.append, fail), strict=True):
+        client.engine.poll(reply)
+        client.wire.write(frame_text(b"4"))
+    await settle()
+    assert len(clients[1].answers) == 1
+    assert "broken" in caplog.text

@@ -6,6 +6,7 @@ import pytest
 
 from realtime_server.protocols.socket_io.engine_requests import HTML
 from realtime_server.socket_io.socket_namespace import ClientEvent
+from realtime_server.transports.accelerated import Flusher
 from realtime_server.transports.socket_io_protocol import NamespaceSettings, SocketIoProtocol, SocketIoSettings
 from tests.kit.server_doubles import make_node
 from tests.unit.realtime_server.protocols.socket_io.answers import RECORDED
@@ -16,7 +17,8 @@ NAMESPACE = NamespaceSettings("/", "", frozenset(ClientEvent))
 
 def protocol() -> SocketIoProtocol:
     """Return the protocol on a node of its own."""
-    return SocketIoProtocol(make_node(), SocketIoSettings("/socket.io/", (NAMESPACE,), 10))
+    flusher = Flusher(lambda _flush: None, 65_536)
+    return SocketIoProtocol(make_node(), SocketIoSettings("/socket.io/", (NAMESPACE,), 10), flusher)
 
 
 def no_values(name: str) -> list[str]:

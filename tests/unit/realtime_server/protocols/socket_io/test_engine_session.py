@@ -39,8 +39,7 @@ class Client:
 
     def send(self, *packets: bytes) -> None:
         """Send packets to the client."""
-        for packet in packets:
-            self.session.write(packet)
+        self.session.write(packets, sum(map(len, packets)))
         self.session.flush()
 
 

@@ -1,0 +1,178 @@
+"""Polls of a client that polls again on the same socket: answered here, once aiohttp has parsed the first of them.
+
+A publication for polling clients is an answer to each of them, and their next requests, for which aiohttp takes several
+times as long as all the rest. A request is answered here only if its bytes are those of an earlier one, but for the
+value of one parameter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+
+from realtime_server.protocols.socket_io.engine_requests import Answer
+from realtime_server.socket_io.engine_connection import EngineConnection
+from realtime_server.transports.accelerated import Flusher, Outbox
+from realtime_server.transports.http_server import HttpConnection
+from realtime_server.transports.outbox import descriptor_of
+
+MAX_BYTES = 4096
+"""Maximum size of a head that is kept."""
+_HEAD = re.compile(rb"GET [!-~]+ HTTP/1\.1\r\n(?:[\t -~]+\r\n)+\r\n")
+_STAMP = re.compile(rb"[?&]t=([\w.~-]+)")
+_SAFE = re.compile(rb"[\w.~-]*")
+
+
+class RepeatedHead:
+    """Head of a request in which nothing changes but the value of the parameter `t`, by which clients evade caches."""
+
+    __slots__ = ("_begin", "_end", "_fixed")
+
+    def __init__(self, head: bytes) -> None:
+        found = _STAMP.search(head, 0, head.index(b"\r\n"))
+        begin, end = (len(head), len(head)) if found is None else found.span(1)
+        self._begin, self._end = head[:begin], head[end:]
+        self._fixed = len(self._begin) + len(self._end)
+
+    def matches(self, data: bytes) -> bool:
+        """Return True when `data` is such a head."""
+        begin, end = self._begin, self._end
+        if not (data.startswith(begin) and data.endswith(end)) or len(data) < self._fixed:
+            return False
+        stamp = data[len(begin) : len(data) - len(end)]
+        return stamp.isalnum() or _SAFE.fullmatch(stamp) is not None
+
+
+def repeated_head(head: bytes) -> RepeatedHead | None:
+    """Return the head of a request that may be repeated; None for one that is unusual, or too large to be kept."""
+    return RepeatedHead(head) if len(head) <= MAX_BYTES and _HEAD.fullmatch(head) else None
+
+
+class AnswerEncoder:
+    """Encoder of the answers to polls: one for many clients is encoded once.
+
+    `kept` is False when the last answer ends its connection.
+    """
+
+    __slots__ = ("_answer", "_encoded", "_now", "_shared", "kept")
+
+    def __init__(self) -> None:
+        self._answer: Answer | None = None
+        self._shared = b""
+        self._now = 0.0
+        self._encoded = b""
+        self.kept = True
+
+    def encode(self, answer: Answer, shared: bytes, now: float, keeps: Callable[[], bool]) -> bytes:
+        """Return a response; `shared` has further lines of its head.
+
+        `now` is the loop's time, which is the same for all that are answered in one iteration. `keeps` is asked anew in
+        another one; when it returns False, the response ends the connection.
+        """
+        if answer is not self._answer or now != self._now or shared != self._shared:
+            self.kept = keeps()
+            self._encoded = _response(answer, shared, keeps=self.kept)
+            self._answer, self._shared, self._now = answer, shared, now
+        return self._encoded
+
+
+def _response(answer: Answer, shared: bytes, *, keeps: bool) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n%bCache-Control: no-store\r\n%bContent-Length: %d\r\nDate: %b\r\n%b\r\n%b" % (
+        answer.status,
+        HTTPStatus(answer.status).phrase.encode(),
+        b"Content-Type: %b\r\n" % answer.content_type.encode() if answer.content_type else b"",
+        shared,
+        len(answer.body),
+        formatdate(usegmt=True).encode(),
+        b"" if keeps else b"Connection: close\r\n",
+        answer.body,
+    )
+
+
+class RepeatedPoll(Outbox):
+    """Polls of one client on one socket; implements http_server's RepeatedRequest.
+
+    `shared`: the CORS headers of the answers.
+    """
+
+    __slots__ = (
+        "_answered_at", "_connection", "_direct", "_encoder", "_head", "_held", "_loop", "_shared", "_socket",
+        "_stream", "pending",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        head: RepeatedHead,
+        socket: HttpConnection,
+        stream: asyncio.Transport,
+        connection: EngineConnection,
+        shared: Mapping[str, str],
+        encoder: AnswerEncoder,
+        flusher: Flusher,
+    ) -> None:
+        super().__init__(flusher)
+        self._head = head
+        self._socket = socket
+        self._stream = stream
+        self._direct = descriptor_of(stream)
+        self._connection = connection
+        self._shared = "".join(f"{name}: {value}\r\n" for name, value in shared.items()).encode()
+        self._encoder = encoder
+        self._loop = asyncio.get_running_loop()
+        self._answered_at = self._loop.time()
+        self._held = b""
+        self.pending = False
+        self.begin(stream, self._direct)
+
+    @property
+    def idle_since(self) -> float:
+        """See RepeatedRequest."""
+        return self._loop.time() if self.pending else self._answered_at
+
+    def take(self, data: bytes) -> bool:
+        """See RepeatedRequest."""
+        if not (self._head.matches(data) and self._connection.polls):
+            self.begin(self._stream, self._direct)  # aiohttp's answer goes before what is written here next
+            return False
+        self.pending = True
+        self._connection.poll(self._reply)
+        return True
+
+    def hold(self, data: bytes) -> None:
+        """See RepeatedRequest."""
+        self._held += data
+        self._stream.pause_reading()
+
+    def lose(self) -> None:
+        """See RepeatedRequest."""
+        was_pending, self.pending = self.pending, False
+        self.stop()
+        if was_pending:
+            self._connection.lose()
+
+    def on_overflow(self) -> None:
+        """Abort the connection of a client that did not read: an answer is larger than all that may wait."""
+        self._stream.abort()
+
+    def _reply(self, answer: Answer) -> None:
+        if not self.pending:  # the socket is lost
+            return
+        self.pending = False
+        now = self._answered_at = self._loop.time()
+        encoder = self._encoder
+        self.write(encoder.encode(answer, self._shared, now, self._socket.keeps))
+        if not encoder.kept:
+            self._socket.force_close()
+        elif self._held:
+            self._loop.call_soon(self._release)
+
+    def _release(self) -> None:
+        """Go on with what the client has sent before it was answered."""
+        self.flush()
+        held, self._held = self._held, b""
+        if not self.stopped:
+            self._stream.resume_reading()
+            self._socket.data_received(held)
