@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,8 @@ from bench.machine import LOAD_CORE, anonymous_bytes
 from bench.measured import Measured
 
 DATA_BYTES = 128
+Protocol = Literal["centrifugo", "socket.io", "socket.io-polling", "plain"]
+"""Protocol of a server's subscribers. Publishers do not poll."""
 LIMIT_SECONDS = 120.0
 """Seconds after which a measurement has failed."""
 
@@ -30,7 +33,7 @@ class Target:
     port: int
     publish_port: int
     pids: tuple[int, ...]
-    socketio: bool = False
+    protocol: Protocol = "centrifugo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Generator:
             f"--publish-port={target.publish_port}",
             f"--processes={','.join(map(str, target.pids))}",
             f"--tokens={self.tokens}",
-            *(["--socketio"] if target.socketio else []),
+            f"--protocol={target.protocol}",
             *load.arguments(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.peers import OURS, OURS_JOINED
+from bench.peers import OURS, OURS_BARE, OURS_ENVELOPE, OURS_JOINED, OURS_POLLING, OURS_SOCKET_IO
 from bench.results import Run, Spread, of, ratio, spread
 
 JOINED_DELIVERIES = 10_000_000
@@ -42,6 +42,25 @@ def _ratio_goal(title: str, key: str, wanted: float, *, against: str | None = No
         if found is None:
             return _not_measured(title, goal)
         return Verdict(title, goal, _text(found), found.middle >= wanted)
+
+    return judge
+
+
+def _beside(title: str, key: str, wanted: float, reference: str, *peers: str) -> Callable[[Run], Verdict]:
+    """Return a goal of at least `wanted` times the reference of a scenario, which each of the `peers` has to reach."""
+    goal = f"{wanted:.2f} of {reference} or more"
+
+    def judge(run: Run) -> Verdict:
+        scenario = run.scenario(key)
+        found = [None if scenario is None else ratio(scenario, peer) for peer in peers]
+        reached = {peer: one for peer, one in zip(peers, found, strict=True) if one is not None}
+        if len(reached) < len(peers):
+            return _not_measured(title, goal)
+        text = ", ".join(
+            _text(one) if len(peers) == 1 else f"{_text(one)} ({peer.partition(', ')[2]})"
+            for peer, one in reached.items()
+        )
+        return Verdict(title, goal, text, all(one.middle >= wanted for one in reached.values()))
 
     return judge
 
@@ -99,4 +118,9 @@ _GOALS: Sequence[Callable[[Run], Verdict]] = (
     _ratio_goal("Publish commands, one per read", "inbound", 0.40),
     _memory,
     _latency,
+    _beside("Fan-out to 1,000 clients of Socket.IO by WebSocket", "socket-io", 2.0, "Socket.IO", OURS_SOCKET_IO),
+    _beside(
+        "Fan-out to 1,000 clients of Socket.IO by long polling", "socket-io-polling", 2.0, "Socket.IO", OURS_POLLING
+    ),
+    _beside("Fan-out to 1,000 WebSockets of a route", "plain", 0.95, "Centrifugo's protocol", OURS_ENVELOPE, OURS_BARE),
 )

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,9 +19,9 @@ from tests.kit.server_process import TOKEN_SECRET, ServerProcess
 
 from bench import build
 from bench.build import SERVERS, BuildError
-from bench.generator import LoadError, Target
+from bench.generator import LoadError, Protocol, Target
 from bench.machine import family, on_server_core
-from realtime_operator.api.base import JsonObject
+from realtime_operator.api.base import JsonObject, JsonValue
 from realtime_server.namespace_settings import Namespace
 from realtime_server.settings import Limits
 
@@ -36,6 +36,10 @@ OURS_BEFORE = "realtime-server, before"
 """The server of another commit."""
 CENTRIFUGE, CENTRIFUGE_JOINED, CENTRIFUGE_REDIS = "Centrifuge", "Centrifuge, 1 ms", "Centrifuge, Redis"
 WS, SOCKET_IO, WEBSOCKETS = "ws", "Socket.IO", "websockets"
+OURS_SOCKET_IO, OURS_POLLING = "realtime-server, Socket.IO", "realtime-server, polling"
+SOCKET_IO_POLLING = "Socket.IO, polling"
+OURS_ENVELOPE, OURS_BARE = "realtime-server, envelope", "realtime-server, bare"
+"""Routes for clients without an SDK, by the form of their messages."""
 PLAIN = (FLOOR, OURS, OURS_BEFORE, CENTRIFUGE, WS, SOCKET_IO, WEBSOCKETS)
 """Servers without joined writes and without Redis."""
 
@@ -49,6 +53,8 @@ NAMESPACE: JsonObject = {"name": "open", "publish": "anyone"}
 """Namespace of the measured channels."""
 CONFIGURATION: JsonObject = {"workers": 1, "limits": LIMITS, "namespaces": [NAMESPACE]}
 """Configuration of this project's server, besides ports, keys and Redis."""
+SOCKET_IO_CONFIGURATION: JsonObject = {**CONFIGURATION, "protocols": {"socket_io": {"enabled": True}}}
+"""CONFIGURATION with Socket.IO, where a room is the channel of its name."""
 WRITE_DELAY = "write_delay_seconds"
 """Field of a namespace, or of `limits`: seconds for which writes to one connection are joined."""
 JOINED_SECONDS = 0.001
@@ -105,6 +111,17 @@ def joined_configuration() -> JsonObject | None:
     return None
 
 
+def plain_configuration(envelope: str) -> JsonObject:
+    """Return CONFIGURATION with a route whose clients are subscribed, and one whose messages are published to them."""
+    channel = f"{NAMESPACE['name']}:bench"
+    publish: JsonObject = {"key": "$default", "publish": {"channel": channel}}
+    routes: list[JsonValue] = [
+        {"name": "subscribe", "subscribe": [channel], "envelope": envelope},
+        {"name": "publish", "actions": [publish]},
+    ]
+    return {**CONFIGURATION, "protocols": {"web_socket": {"routes": routes}}}
+
+
 def _floor() -> tuple[list[Peer], str]:
     program = str(build.c_program("floor"))
     milliseconds = f"{JOINED_SECONDS * 1000:g}"
@@ -115,7 +132,14 @@ def _floor() -> tuple[list[Peer], str]:
 
 
 def _ours() -> tuple[list[Peer], str]:
-    peers = [Peer(OURS, lambda: _realtime_server(CONFIGURATION)), Peer(OURS_REDIS, _realtime_servers_with_redis)]
+    peers = [
+        Peer(OURS, lambda: _realtime_server(CONFIGURATION)),
+        Peer(OURS_REDIS, _realtime_servers_with_redis),
+        Peer(OURS_SOCKET_IO, lambda: _realtime_server(SOCKET_IO_CONFIGURATION, protocol="socket.io")),
+        Peer(OURS_POLLING, lambda: _realtime_server(SOCKET_IO_CONFIGURATION, protocol="socket.io-polling")),
+        Peer(OURS_ENVELOPE, lambda: _realtime_server(plain_configuration("json"), protocol="plain")),
+        Peer(OURS_BARE, lambda: _realtime_server(plain_configuration("none"), protocol="plain")),
+    ]
     joined = joined_configuration()
     if joined is not None:
         peers.append(Peer(OURS_JOINED, lambda: _realtime_server(joined)))
@@ -134,11 +158,15 @@ def _centrifuge() -> tuple[list[Peer], str]:
     ], f"{required}, GOMAXPROCS=1"
 
 
-def _node_peer(name: str, package: str, script: str, *, socketio: bool) -> tuple[list[Peer], str]:
+def _node_peer(package: str, script: str, protocols: Mapping[str, Protocol]) -> tuple[list[Peer], str]:
     node = build.node_modules()
     manifest = msgspec.json.decode((SERVERS / "node_modules" / package / "package.json").read_bytes())
-    start = lambda: _process(node, str(SERVERS / script), "{port}", TOKEN_SECRET, socketio=socketio)  # noqa: E731
-    return [Peer(name, start)], str(manifest["version"])
+    command = (node, str(SERVERS / script), "{port}", TOKEN_SECRET)
+
+    def peer(name: str, protocol: Protocol) -> Peer:
+        return Peer(name, lambda: _process(*command, protocol=protocol))
+
+    return [peer(*each) for each in protocols.items()], str(manifest["version"])
 
 
 def _websockets() -> tuple[list[Peer], str]:
@@ -150,8 +178,10 @@ _MAKERS: dict[str, Callable[[], tuple[list[Peer], str]]] = {
     FLOOR: _floor,
     OURS: _ours,
     CENTRIFUGE: _centrifuge,
-    WS: lambda: _node_peer(WS, "ws", "ws_peer.mjs", socketio=False),
-    SOCKET_IO: lambda: _node_peer(SOCKET_IO, "socket.io", "socketio_peer.mjs", socketio=True),
+    WS: lambda: _node_peer("ws", "ws_peer.mjs", {WS: "centrifugo"}),
+    SOCKET_IO: lambda: _node_peer(
+        "socket.io", "socketio_peer.mjs", {SOCKET_IO: "socket.io", SOCKET_IO_POLLING: "socket.io-polling"}
+    ),
     WEBSOCKETS: _websockets,
 }
 NAMES = tuple(_MAKERS)
@@ -159,12 +189,14 @@ NAMES = tuple(_MAKERS)
 
 
 @contextlib.asynccontextmanager
-async def _realtime_server(configuration: JsonObject, packages: Path | None = None) -> AsyncIterator[Target]:
+async def _realtime_server(
+    configuration: JsonObject, packages: Path | None = None, *, protocol: Protocol = "centrifugo"
+) -> AsyncIterator[Target]:
     server = ServerProcess("bench", None, **configuration)
     if packages is not None:
         server.variables = {"PYTHONPATH": str(packages)}
     async with _started(server) as pids:
-        yield Target(server.client_port, server.client_port, pids)
+        yield Target(server.client_port, server.client_port, pids, protocol)
 
 
 @contextlib.asynccontextmanager
@@ -205,7 +237,7 @@ async def _centrifuge_with_redis(command: tuple[str, ...]) -> AsyncIterator[Targ
 
 
 @contextlib.asynccontextmanager
-async def _process(*command: str, socketio: bool = False) -> AsyncIterator[Target]:
+async def _process(*command: str, protocol: Protocol = "centrifugo") -> AsyncIterator[Target]:
     """Run a program whose arguments have `{port}` in place of its port."""
     port = free_port()
     with tempfile.TemporaryFile() as log:
@@ -222,7 +254,7 @@ async def _process(*command: str, socketio: bool = False) -> AsyncIterator[Targe
             if not await _accepts(port, process):
                 log.seek(0)
                 raise LoadError(f"`{command[0]}` does not start: {log.read()[-LOG_BYTES:].decode(errors='replace')}")
-            yield Target(port, port, (process.pid,), socketio)
+            yield Target(port, port, (process.pid,), protocol)
         finally:
             if process.returncode is None:
                 process.kill()

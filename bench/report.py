@@ -12,7 +12,7 @@ from bench.chart import Bar, Line, bars, lines
 from bench.generator import DATA_BYTES
 from bench.goals import verdicts
 from bench.measured import Measured
-from bench.peers import OURS, OURS_BEFORE
+from bench.peers import FLOOR, FLOOR_JOINED, OURS, OURS_BEFORE
 from bench.results import SATURATED, Run, ScenarioResults, Spread, beside, names, of, ratio, spread
 
 COST = "cost"
@@ -74,8 +74,10 @@ The server beside others that do the same job, measured in one run on {run.day}.
   They take turns, {run.rounds} rounds, each started anew for every measurement; the order changes with every round.
 - A **ratio** is work per second of the server's CPU time, relative to the **C floor** (`bench/floor/`) in the same
   round. The floor does nothing but what the kernel makes a server do: what it leaves is what there is to gain.
+  Where the head of the column names another server, the ratio is relative to that one.
 - Given are the median of the rounds and, in brackets, the lowest and the highest.
 - Data of a publication: {DATA_BYTES} bytes of JSON. All speak Centrifugo's client protocol in JSON, Socket.IO its own.
+  A name after a comma is that of another protocol or setting of the same server.
 - Compare ratios, not absolute figures: those belong to this machine ({run.machine}).
 - "Busy" is the part of the time in which the server or the load generator used its core. A load generator at more than
   {SATURATED:.0%} is marked: then figures per second are too low, ratios still hold.
@@ -132,8 +134,19 @@ def _throughput(scenario: ScenarioResults) -> str:
             ]
         )
     counted = scenario.counted
-    heads = ["server", "ratio to the floor", f"{counted} per CPU-second", "per second", "server busy", "load busy"]
+    heads = [
+        "server",
+        f"ratio to {_reference(scenario)}",
+        f"{counted} per CPU-second",
+        "per second",
+        "server busy",
+        "load busy",
+    ]
     return table(heads, rows)
+
+
+def _reference(scenario: ScenarioResults) -> str:
+    return "the floor" if scenario.reference in {FLOOR, FLOOR_JOINED} else scenario.reference
 
 
 def _latency(scenario: ScenarioResults) -> str:
@@ -224,7 +237,7 @@ def _plot(scenario: ScenarioResults) -> str:
         }
         return bars(scenario.title, "p99 in ms, less is better", _bars(p99, smallest_first=True))
     ratios = {name: ratio(scenario, name) for name in names(scenario)}
-    axis = f"{scenario.counted} per CPU-second, as a ratio to the C floor; more is better"
+    axis = f"{scenario.counted} per CPU-second, as a ratio to {_reference(scenario)}; more is better"
     return bars(scenario.title, axis, _bars(ratios, smallest_first=False))
 
 

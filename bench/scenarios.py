@@ -11,9 +11,16 @@ from bench.peers import (
     CENTRIFUGE_REDIS,
     FLOOR,
     FLOOR_JOINED,
+    OURS,
+    OURS_BARE,
+    OURS_ENVELOPE,
     OURS_JOINED,
+    OURS_POLLING,
     OURS_REDIS,
+    OURS_SOCKET_IO,
     PLAIN,
+    SOCKET_IO,
+    SOCKET_IO_POLLING,
 )
 
 Kind = Literal["throughput", "latency", "memory", "cost"]
@@ -35,6 +42,8 @@ class Scenario:
 
 
 _JOINED = (FLOOR_JOINED, OURS_JOINED, CENTRIFUGE_JOINED)
+_SOCKET_IO = (SOCKET_IO, OURS_SOCKET_IO)
+_POLLING = (SOCKET_IO_POLLING, OURS_POLLING)
 _COST_CLIENTS = (10, 100, 1_000, 5_000, 10_000)
 
 _ALL = (
@@ -136,6 +145,83 @@ _ALL = (
         (FLOOR, OURS_REDIS, CENTRIFUGE_REDIS),
         rounds=3,
         explanation="The CPU time is that of both servers and of Redis, which share the core. The floor has no Redis.",
+    ),
+    Scenario(
+        "socket-io",
+        "Socket.IO: fan-out to 1,000 clients by WebSocket, one publication at a time",
+        "throughput",
+        "deliveries",
+        Load("fan-out", 1_000),
+        _SOCKET_IO,
+        SOCKET_IO,
+        explanation="All clients are in one room, where one of them publishes.",
+    ),
+    Scenario(
+        "socket-io-16",
+        "Socket.IO: fan-out to 1,000 clients by WebSocket, 16 publications on their way",
+        "throughput",
+        "deliveries",
+        Load("fan-out", 1_000, in_flight=16),
+        _SOCKET_IO,
+        SOCKET_IO,
+        rounds=3,
+    ),
+    Scenario(
+        "socket-io-polling",
+        "Socket.IO: fan-out to 1,000 clients by long polling, one publication at a time",
+        "throughput",
+        "deliveries",
+        Load("fan-out", 1_000, warm_up=1.0),
+        _POLLING,
+        SOCKET_IO_POLLING,
+        explanation="Every delivery is the answer to a request, after which the client sends the next one on the same "
+        "connection. The publisher has a WebSocket.",
+    ),
+    Scenario(
+        "socket-io-polling-16",
+        "Socket.IO: fan-out to 1,000 clients by long polling, 16 publications on their way",
+        "throughput",
+        "deliveries",
+        Load("fan-out", 1_000, in_flight=16, warm_up=1.0),
+        _POLLING,
+        SOCKET_IO_POLLING,
+        rounds=3,
+        explanation="An answer has everything that waits for the client.",
+    ),
+    Scenario(
+        "socket-io-inbound",
+        "Socket.IO: events of clients, one per read",
+        "throughput",
+        "events",
+        Load("inbound", 64),
+        _SOCKET_IO,
+        SOCKET_IO,
+        rounds=3,
+        explanation="64 clients publish to a room that nobody is in, each waits for the acknowledgement before its "
+        "next event.",
+    ),
+    Scenario(
+        "socket-io-storm",
+        "Socket.IO: connect storm, handshake, CONNECT with token, subscribe",
+        "throughput",
+        "connections",
+        Load("storm", 5_000),
+        _SOCKET_IO,
+        SOCKET_IO,
+        rounds=3,
+        explanation="5,000 connections, 64 of them being opened at any time; all stay open. Both servers check the "
+        "signature of the token.",
+    ),
+    Scenario(
+        "plain",
+        "Clients without an SDK: fan-out to 1,000 WebSockets of a route, one publication at a time",
+        "throughput",
+        "deliveries",
+        Load("fan-out", 1_000),
+        (OURS, OURS_ENVELOPE, OURS_BARE),
+        OURS,
+        explanation="The same channel for clients of Centrifugo's protocol, of a route with `envelope: json`, and of "
+        "one with the bare data.",
     ),
     *(
         Scenario(

@@ -13,12 +13,13 @@
 #include <unistd.h>
 
 #include "dialect.h"
+#include "polling.h"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-enum { READ_BYTES = 1 << 20, REQUEST_LIMIT = 512, PER_ADDRESS = 20000, TEXT_LIMIT = 65536 };
+enum { READ_BYTES = 1 << 20, REQUEST_LIMIT = 8192, PER_ADDRESS = 20000, TEXT_LIMIT = 65536 };
 enum { FINAL_TEXT = 0x81, OPCODE_MASK = 0x0F, OPCODE_CLOSE = 8, MASKED = 0x80 };
 
 static const unsigned char MASK[4] = {0x3A, 0x91, 0x5C, 0xE7};
@@ -99,8 +100,26 @@ static void send_unsent(struct client *client)
 
 static void send_text(struct client *client, const char *text, size_t length)
 {
+    if (client->polling != NULL) {
+        polling_send(client, text, length);
+        return;
+    }
     char frame[MESSAGE_LIMIT + 14];
     client_send(client, frame, masked_frame(frame, text, length));
+}
+
+static void send_handshake(struct client *client, int port)
+{
+    char request[REQUEST_LIMIT];
+    bool in_header = dialect_token_in_header(options);
+    int length = snprintf(request, sizeof request,
+                          "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s%s%s\r\n",
+                          dialect_path(options, client), port, in_header ? "Authorization: Bearer " : "",
+                          in_header ? dialect_token(options, client) : "", in_header ? "\r\n" : "");
+    if (length >= (int)sizeof request)
+        fail("the token of client %d is too long", client->number);
+    client_send(client, request, (size_t)length);
 }
 
 void client_open(struct client *client, int number, enum client_role role, int port)
@@ -122,30 +141,15 @@ void client_open(struct client *client, int number, enum client_role role, int p
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (connect(client->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
         fail("client %d cannot connect: %s", number, strerror(errno));
-    char request[REQUEST_LIMIT];
-    int length = snprintf(request, sizeof request,
-                          "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                          dialect_path(options), port);
-    client_send(client, request, (size_t)length);
     client->state = CLIENT_SHAKING;
+    if (dialect_polls(options, client))
+        polling_open(client, port);
+    else
+        send_handshake(client, port);
     watch(client, EPOLL_CTL_ADD);
 }
 
-void client_close(struct client *client)
-{
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    if (client->state == CLIENT_CLOSED)
-        return;
-    setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(client->fd);
-    free(client->setup);
-    free(client->unsent);
-    client->setup = client->unsent = NULL;
-    client->state = CLIENT_CLOSED;
-}
-
-static void keep_setup(struct client *client, const char *bytes, size_t length)
+void client_keep(struct client *client, const char *bytes, size_t length)
 {
     client->setup = realloc(client->setup, client->setup_bytes + length + 1);
     if (client->setup == NULL)
@@ -160,29 +164,30 @@ static void keep_setup(struct client *client, const char *bytes, size_t length)
 static void become_ready(struct client *client)
 {
     client->state = CLIENT_READY;
-    free(client->setup);
-    client->setup = NULL;
-    client->setup_bytes = 0;
+    if (client->polling == NULL) {
+        free(client->setup);
+        client->setup = NULL;
+        client->setup_bytes = 0;
+    }
     scenario->on_ready(client);
 }
 
-static void on_setup_line(struct client *client)
+static void on_setup_line(struct client *client, const char *line, size_t length)
 {
     char text[MESSAGE_LIMIT];
     size_t answer;
-    bool ready = dialect_setup(options, client, client->setup, client->setup_bytes, text, &answer);
-    client->setup_bytes = 0;
+    bool ready = dialect_setup(options, client, line, length, text, &answer);
     if (answer > 0)
         send_text(client, text, answer);
     if (ready)
         become_ready(client);
 }
 
-static void on_line(struct client *client, const char *line, size_t length)
+void client_take_line(struct client *client, const char *line, size_t length)
 {
     const char *pong;
     if (client->state == CLIENT_JOINING)
-        on_setup_line(client);
+        on_setup_line(client, line, length);
     else if (length <= 2 && line != NULL && (pong = dialect_pong(options, line, length)) != NULL)
         send_text(client, pong, strlen(pong));
     else if (client->state == CLIENT_READY)
@@ -192,19 +197,21 @@ static void on_line(struct client *client, const char *line, size_t length)
 /* A piece of a frame's payload; `last`: the frame ends with it. */
 static void take_payload(struct client *client, const char *bytes, size_t length, bool last)
 {
-    while (client->state != CLIENT_CLOSED) {
+    for (;;) {
+        bool joining = client->state == CLIENT_JOINING;
         const char *newline = memchr(bytes, '\n', length);
         size_t piece = newline == NULL ? length : (size_t)(newline - bytes);
         bool whole = client->line_bytes == 0;
         client->line_bytes += piece;
-        if (client->state == CLIENT_JOINING)
-            keep_setup(client, bytes, piece);
+        if (joining)
+            client_keep(client, bytes, piece);
         if (newline == NULL && !last)
             return;
         size_t line = client->line_bytes;
         client->line_bytes = 0;
+        client->setup_bytes = 0;
         if (line > 0)
-            on_line(client, whole ? bytes : NULL, line);
+            client_take_line(client, joining ? client->setup : whole ? bytes : NULL, line);
         if (newline == NULL)
             return;
         bytes += piece + 1;
@@ -241,7 +248,7 @@ static void begin_frame(struct client *client)
 
 static void take_frames(struct client *client, const char *bytes, const char *end)
 {
-    while (bytes < end && client->state != CLIENT_CLOSED) {
+    while (bytes < end) {
         if (client->frame_left == 0) {
             client->header[client->header_bytes++] = (unsigned char)*bytes++;
             if (client->header_bytes == header_needed(client))
@@ -263,7 +270,7 @@ static void take_handshake(struct client *client, const char *bytes, size_t leng
 {
     static const char accepted[] = "HTTP/1.1 101 ";
     char text[MESSAGE_LIMIT];
-    keep_setup(client, bytes, length);
+    client_keep(client, bytes, length);
     char *rest = strstr(client->setup, "\r\n\r\n");
     if (rest == NULL)
         return;
@@ -272,22 +279,20 @@ static void take_handshake(struct client *client, const char *bytes, size_t leng
     /* The answer may be in several pieces: only what follows it, all of which is in this piece, is frames. */
     size_t frames = client->setup_bytes - (size_t)(rest + 4 - client->setup);
     client->setup_bytes = 0;
-    if (options->bare) {
+    if (dialect_ready_at_once(options)) {
         become_ready(client);
-        return;
+    } else {
+        client->state = CLIENT_JOINING;
+        size_t greeting = dialect_greeting(options, client, text);
+        if (greeting > 0)
+            send_text(client, text, greeting);
     }
-    client->state = CLIENT_JOINING;
-    size_t greeting = dialect_greeting(options, client, text);
-    if (greeting > 0)
-        send_text(client, text, greeting);
     take_frames(client, bytes + length - frames, bytes + length);
 }
 
 void client_event(struct client *client, uint32_t events)
 {
     static char bytes[READ_BYTES];
-    if (client->state == CLIENT_CLOSED)
-        return;
     if ((events & EPOLLOUT) && client->unsent_bytes > 0)
         send_unsent(client);
     if (!(events & ~(uint32_t)EPOLLOUT))
@@ -298,7 +303,9 @@ void client_event(struct client *client, uint32_t events)
     if (length <= 0)
         fail("the server ends the connection of client %d: %s", client->number,
              length == 0 ? "end of stream" : strerror(errno));
-    if (client->state == CLIENT_SHAKING)
+    if (client->polling != NULL)
+        polling_take(client, bytes, (size_t)length);
+    else if (client->state == CLIENT_SHAKING)
         take_handshake(client, bytes, (size_t)length);
     else
         take_frames(client, bytes, bytes + length);

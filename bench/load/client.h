@@ -1,4 +1,4 @@
-/* One WebSocket connection (RFC 6455) that does as little as possible with what it reads.
+/* One WebSocket connection (RFC 6455) that does as little as possible with what it reads; or one that polls, polling.h.
  *
  * The payload of frames is cut into lines, which is how Centrifugo's protocol joins messages. While a connection is
  * being set up its lines are kept and shown to the dialect; after that only their lengths matter, and the text of
@@ -13,7 +13,7 @@
 
 #include "options.h"
 
-enum client_state { CLIENT_CONNECTING, CLIENT_SHAKING, CLIENT_JOINING, CLIENT_READY, CLIENT_CLOSED };
+enum client_state { CLIENT_CONNECTING, CLIENT_SHAKING, CLIENT_JOINING, CLIENT_READY };
 enum client_role { ROLE_SUBSCRIBER, ROLE_PUBLISHER };
 
 struct client {
@@ -28,6 +28,7 @@ struct client {
     size_t line_bytes;   /* of the line that is being read */
     char *setup;         /* the handshake's answer, then the line that is being read; only until the client is ready */
     size_t setup_bytes;
+    struct polling *polling; /* NULL for a WebSocket */
     char *unsent; /* what the kernel did not take */
     size_t unsent_bytes;
 };
@@ -50,8 +51,11 @@ void client_event(struct client *client, uint32_t events);
 /* Sends bytes that are frames already. */
 void client_send(struct client *client, const char *frames, size_t length);
 
-/* Resets the connection, so that its port is free at once. */
-void client_close(struct client *client);
+/* Keeps bytes in client->setup, with a zero after them. */
+void client_keep(struct client *client, const char *bytes, size_t length);
+
+/* A line or packet that was read; `line` is NULL when it did not arrive in one piece. */
+void client_take_line(struct client *client, const char *line, size_t length);
 
 /* Appends a masked text frame to `out`, which has room for 14 bytes more than `length`; returns the frame's length. */
 size_t masked_frame(char *out, const char *text, size_t length);

@@ -1,4 +1,5 @@
-/* The two protocols that are spoken: Centrifugo's client protocol in JSON, and Socket.IO's (version 5, Engine.IO 4). */
+/* The protocols that are spoken: Centrifugo's client protocol in JSON, Socket.IO's (version 5, Engine.IO 4) by WebSocket
+ * or polling, and the bare or enveloped messages of a route of this repository's server. */
 #ifndef DIALECT_H
 #define DIALECT_H
 
@@ -9,8 +10,18 @@ enum { MESSAGE_LIMIT = 32768 };
 extern const char *const CHANNEL_SUBSCRIBED;
 extern const char *const CHANNEL_EMPTY; /* nobody subscribes to it */
 
-/* The path of the handshake's request. */
-const char *dialect_path(const struct options *options);
+/* True when the client polls instead of opening a WebSocket; publishers never do. */
+bool dialect_polls(const struct options *options, const struct client *client);
+
+/* The path of the handshake's request, and whether it has the client's token in a header. */
+const char *dialect_path(const struct options *options, const struct client *client);
+bool dialect_token_in_header(const struct options *options);
+
+/* The client's token. */
+const char *dialect_token(const struct options *options, const struct client *client);
+
+/* True when a client is ready once its WebSocket is open. */
+bool dialect_ready_at_once(const struct options *options);
 
 /* Writes what a client sends once its WebSocket is open (text, not a frame); 0: nothing, the server speaks first. */
 size_t dialect_greeting(const struct options *options, const struct client *client, char text[MESSAGE_LIMIT]);

@@ -53,6 +53,15 @@ static int numbers(const char *text, int *found, int limit)
     return count;
 }
 
+static enum protocol protocol_named(const char *name)
+{
+    static const char *const names[] = {"centrifugo", "socket.io", "socket.io-polling", "plain"};
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return (enum protocol)i;
+    fail("--protocol: centrifugo, socket.io, socket.io-polling or plain, not %s", name);
+}
+
 static void set(struct options *options, const char *name, const char *value)
 {
     if (strcmp(name, "port") == 0)
@@ -77,6 +86,8 @@ static void set(struct options *options, const char *name, const char *value)
         options->seconds = atof(value);
     else if (strcmp(name, "processes") == 0)
         options->process_count = numbers(value, options->processes, PROCESSES);
+    else if (strcmp(name, "protocol") == 0)
+        options->protocol = protocol_named(value);
     else if (strcmp(name, "tokens") == 0)
         read_tokens(options, value);
 }
@@ -90,16 +101,14 @@ void options_parse(struct options *options, int count, char **arguments)
         {"data-bytes", required_argument, NULL, 0}, {"rate", required_argument, NULL, 0},
         {"warm-up", required_argument, NULL, 0},    {"seconds", required_argument, NULL, 0},
         {"processes", required_argument, NULL, 0},  {"tokens", required_argument, NULL, 0},
-        {"socketio", no_argument, NULL, 's'},       {"bare", no_argument, NULL, 'b'},
+        {"protocol", required_argument, NULL, 0},   {"bare", no_argument, NULL, 'b'},
         {NULL, 0, NULL, 0},
     };
     int index, found;
     *options = (struct options){
         .clients = 1000, .at_once = 64, .in_flight = 1, .data_bytes = 128, .warm_up = 0.3, .seconds = 2};
     while ((found = getopt_long(count, arguments, "", known, &index)) != -1) {
-        if (found == 's')
-            options->socketio = true;
-        else if (found == 'b')
+        if (found == 'b')
             options->bare = true;
         else if (found == 0)
             set(options, known[index].name, optarg);

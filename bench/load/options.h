@@ -7,12 +7,13 @@
 #include <sys/types.h>
 
 enum { PROCESSES = 16, STAGES = 8 };
+enum protocol { CENTRIFUGO, SOCKET_IO, SOCKET_IO_POLLING, PLAIN };
 
 struct options {
     const char *scenario; /* fan-out, inbound, storm, idle */
     int port;             /* where subscribers connect */
     int publish_port;     /* where publishers connect; the same unless another server is asked for */
-    bool socketio;        /* Socket.IO's protocol instead of Centrifugo's */
+    enum protocol protocol;
     bool bare;            /* storm: the handshake only */
     int clients;          /* subscribers, publishers (inbound) or connections (storm) */
     int stages[STAGES];   /* idle: connections to open one after the other */

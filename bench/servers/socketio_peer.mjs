@@ -1,13 +1,14 @@
 // Socket.IO of npm: node socketio_peer.mjs PORT SECRET
 //
-// Speaks its own protocol, as it is meant to be used: a room for each channel, a broadcast for each publication.
+// As it is meant to be used, with its defaults: polling and WebSocket, a room for each channel, a broadcast for each
+// publication.
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 import { verify } from './token.mjs';
 
 const [port, secret] = process.argv.slice(2);
 const http = createServer();
-const io = new Server(http, { transports: ['websocket'], serveClient: false, pingInterval: 25_000 });
+const io = new Server(http, { serveClient: false });
 
 io.use((socket, next) => {
   try {
@@ -22,8 +23,8 @@ io.on('connection', (socket) => {
     socket.join(channel);
     done();
   });
-  socket.on('publish', (channel, data, done) => {
-    io.to(channel).emit('pub', data);
+  socket.on('publish', (channel, event, data, done) => {
+    io.to(channel).emit(event, data);
     done();
   });
 });

@@ -17,14 +17,16 @@ def late(p50: float, p99: float) -> Measured:
     return Measured(1000, wall=1.0, server_cpu=0.5, load_cpu=0.5, latency=Latency(p50, p99, p99 * 2, 1000))
 
 
-def scenario(key: str, *rounds: dict[str, Measured], kind: Kind = "throughput", clients: int = 1000) -> ScenarioResults:
-    """What a scenario has found; its reference is the floor."""
+def scenario(
+    key: str, *rounds: dict[str, Measured], kind: Kind = "throughput", clients: int = 1000, reference: str = "C floor"
+) -> ScenarioResults:
+    """What a scenario has found."""
     return ScenarioResults(
         key=key,
         title=f"Title of {key}",
         kind=kind,
         counted="deliveries",
-        reference="C floor, 1 ms" if key == "fan-out-joined" else "C floor",
+        reference="C floor, 1 ms" if key == "fan-out-joined" else reference,
         clients=clients,
         explanation="Why.",
         rounds=rounds,

@@ -6,17 +6,26 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bench import peers
 from bench.build import c_program
-from bench.generator import Generator, Load, LoadError, Target
+from bench.generator import Generator, Load, LoadError, Protocol, Target
 from bench.machine import CORES
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from realtime_operator.api.base import JsonObject
+from realtime_server.app import client_protocols, make_node
+from realtime_server.core.ports.route_hooks import NoRouteHooks
+from realtime_server.settings import Settings
+from realtime_server.transports.accelerated import Flusher
+from realtime_server.transports.client_port import ClientPort, ClientPortSettings
 from tests.kit.redis_process import free_port
 
 Answer = Callable[["Peer", dict[str, dict[str, object]]], list[str]]
@@ -116,6 +125,59 @@ async def serving(answer: Answer | None = None) -> AsyncIterator[Target]:
 
 
 @contextlib.asynccontextmanager
+async def ours(configuration: JsonObject, protocol: Protocol) -> AsyncIterator[Target]:
+    """Server of this repository, in this process."""
+    settings = Settings.model_validate(configuration)
+    node = make_node(settings, ignore_tokens=True)
+    flusher = Flusher(asyncio.get_running_loop().call_soon, 1 << 20)
+    protocols = client_protocols(settings, node, flusher, NoRouteHooks())
+    clients = ClientPort(node, ClientPortSettings(100, 100, 10), protocols, flusher)
+    bound = socket.create_server(("127.0.0.1", 0))
+    close = await clients.accept(bound)
+    await node.start()
+    port = bound.getsockname()[1]
+    try:
+        yield Target(port, port, (os.getpid(),), protocol)
+    finally:
+        await close()
+        await clients.close()
+        await node.stop()
+
+
+class PolledPeer(asyncio.Protocol):
+    """Server for clients of Socket.IO that poll, which sends everything in pieces of 1 to 7 bytes."""
+
+    def __init__(self, posted: list[str]) -> None:
+        self._posted = posted
+        self._answers = deque(['0{"sid":"id"}', '40{"sid":"a"}', "430[]"])
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a client."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a request that is complete; a poll without an answer waits."""
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        size = int(head.partition(b"Content-Length: ")[2] or b"0")
+        if not end or len(body) < size:
+            return
+        self._received = b""
+        if head.startswith(b"POST"):
+            self._posted.append(body.decode())
+            self._send("ok")
+        elif self._answers:
+            self._send(self._answers.popleft())
+
+    def _send(self, body: str) -> None:
+        data = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nX: y\r\n\r\n{body}".encode()
+        for start in range(0, len(data), 7):
+            self._transport.write(data[start : start + 7])
+
+
+@contextlib.asynccontextmanager
 async def floor(*arguments: str) -> AsyncIterator[Target]:
     """The floor as it is measured."""
     port = free_port()
@@ -197,3 +259,44 @@ async def test_a_connection_that_ends_is_told_of(generator: Generator) -> None:
             await generator.run(quick("storm", 1), target)
     with pytest.raises(LoadError, match="client 0 cannot"):
         await generator.run(quick("storm", 1), target)
+
+
+SOCKET_IO = peers.SOCKET_IO_CONFIGURATION
+CONFIGURATIONS: tuple[tuple[JsonObject, Protocol], ...] = (
+    (SOCKET_IO, "socket.io"),
+    (SOCKET_IO, "socket.io-polling"),
+    (peers.plain_configuration("json"), "plain"),
+    (peers.plain_configuration("none"), "plain"),
+)
+
+
+@pytest.mark.parametrize("in_flight", [1, 20])
+@pytest.mark.parametrize(("configuration", "protocol"), CONFIGURATIONS)
+async def test_other_protocols_are_spoken_too(
+    generator: Generator, configuration: JsonObject, protocol: Protocol, in_flight: int
+) -> None:
+    """No delivery is missed or counted twice, also of those that come together."""
+    async with ours(configuration, protocol) as target:
+        measured = await generator.run(quick("fan-out", 3, in_flight=in_flight), target)
+    assert measured.published > 10
+    assert abs(measured.count - 3 * measured.published) <= 3 * in_flight
+    assert measured.latency is not None
+
+
+async def test_a_client_that_polls_joins_by_polls(generator: Generator) -> None:
+    """Whatever pieces the answers come in."""
+    posted: list[str] = []
+    server = await asyncio.get_running_loop().create_server(lambda: PolledPeer(posted), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        measured = await generator.run(quick("storm", 2), Target(port, port, (os.getpid(),), "socket.io-polling"))
+    assert measured.count == 2
+    subscribe = '420["subscribe","open:bench"]'
+    assert sorted(posted) == ['40{"token":"token-1"}', '40{"token":"token-2"}', subscribe, subscribe]
+
+
+async def test_an_answer_that_refuses_a_poll_is_told_of(generator: Generator) -> None:
+    """With the server's words."""
+    async with ours(peers.plain_configuration("none"), "socket.io-polling") as target:
+        with pytest.raises(LoadError, match=r"the server answers client 0: HTTP/1\.1 404 Not Found"):
+            await generator.run(quick("storm", 1), target)

@@ -64,6 +64,31 @@ def test_the_better_setting_counts_for_latency() -> None:
     assert (found.reached, found.met) == ("12.0 ms (realtime-server), 9.0 ms (realtime-server, 1 ms)", True)
 
 
+@pytest.mark.parametrize(("ours", "met"), [(200, True), (199, False)])
+def test_socket_io_is_compared_with_the_reference_server(ours: int, met: bool) -> None:
+    """By each transport."""
+    for key, peer, other in (
+        ("socket-io", "realtime-server, Socket.IO", "Socket.IO"),
+        ("socket-io-polling", "realtime-server, polling", "Socket.IO, polling"),
+    ):
+        run = run_of(scenario(key, {peer: measured(ours), other: measured(100)}, reference=other))
+        beginning = "Fan-out to 1,000 clients of Socket.IO by " + ("long" if "polling" in key else "WebSocket")
+        assert verdict_of(run, beginning).met is met
+
+
+@pytest.mark.parametrize(("bare", "met"), [(95, True), (94, False)])
+def test_both_forms_of_a_route_have_to_be_fast(bare: int, met: bool) -> None:
+    """Within 5% of Centrifugo's protocol."""
+    found = {"realtime-server": 100, "realtime-server, envelope": 99, "realtime-server, bare": bare}
+    rounds = {name: measured(count) for name, count in found.items()}
+    verdict = verdict_of(run_of(scenario("plain", rounds, reference="realtime-server")), "Fan-out to 1,000 WebSockets")
+    assert verdict.met is met
+    assert verdict.reached == f"0.99 (0.99 to 0.99) (envelope), 0.{bare} (0.{bare} to 0.{bare}) (bare)"
+    del rounds["realtime-server, envelope"]
+    run = run_of(scenario("plain", rounds, reference="realtime-server"))
+    assert verdict_of(run, "Fan-out to 1,000 WebSockets").met is None
+
+
 def test_what_was_not_measured_has_no_verdict() -> None:
     """It is neither reached nor missed."""
     assert {(one.reached, one.met) for one in verdicts(run_of())} == {("not measured", None)}

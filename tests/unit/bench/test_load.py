@@ -23,7 +23,7 @@ OPTIONS = 4096
 @pytest.fixture(scope="module")
 def load() -> Iterator[ctypes.CDLL]:
     """Without its scenarios."""
-    with c_library("load", "histogram.c", "dialect.c", "client.c", "options.c") as library:
+    with c_library("load", "histogram.c", "dialect.c", "client.c", "polling.c", "options.c") as library:
         library.histogram_quantile.restype = ctypes.c_double
         library.histogram_quantile.argtypes = [ctypes.c_char_p, ctypes.c_double]
         library.histogram_add.argtypes = [ctypes.c_char_p, ctypes.c_int64]

@@ -50,3 +50,6 @@ def test_the_server_accepts_its_configuration() -> None:
     joined = peers.joined_configuration()
     Settings.model_validate_json(json.dumps(joined or {}))
     assert joined != peers.CONFIGURATION
+    Settings.model_validate_json(json.dumps(peers.SOCKET_IO_CONFIGURATION))
+    for envelope in ("json", "none"):
+        Settings.model_validate_json(json.dumps(peers.plain_configuration(envelope)))

@@ -57,6 +57,15 @@ def test_another_commit_is_compared_within_each_round() -> None:
     assert "now / before" not in markdown(full_run())
 
 
+def test_the_table_names_what_its_ratios_are_to() -> None:
+    """The floor, or another server."""
+    other = scenario("socket-io", {"Socket.IO": measured(100), "ws": measured(250)}, reference="Socket.IO")
+    text = markdown(run_of(other, scenario("inbound", {"C floor": measured(100)})))
+    heads = "deliveries per CPU-second | per second | server busy | load busy |"
+    assert f"| server | ratio to Socket.IO | {heads}\n| --- | --- | --- | --- | --- | --- |\n| ws | 2.50 " in text
+    assert f"| server | ratio to the floor | {heads}" in text
+
+
 def test_the_best_comes_first() -> None:
     """Most work, or least memory and latency."""
     text = markdown(full_run())
