@@ -39,6 +39,8 @@ UPGRADE_SECONDS = 10.0
 """Time limit of an upgrade, the reference's `upgradeTimeout`."""
 FORWARDED_BYTES = 256
 """Size of the answer to a forwarded request besides its body."""
+_CLOSED = Stage.CLOSED
+"""Member of Stage, because looking it up takes longer than comparing it."""
 _PING = EnginePacket(EngineType.PING)
 _CODES = {
     EngineEnd.PARSE_ERROR: codes.BAD_REQUEST_DISCONNECT,
@@ -70,20 +72,29 @@ class EngineContext:
     on_closed: Callable[[EngineConnection], None]
 
 
+def _ignore(frames: bytes) -> None:
+    """Drop what is written to a socket that has ended."""
+    del frames
+
+
 class SocketView:
     """Connection of one socket: a view of the connection that it shares with others. Implements SharedConnection."""
 
-    __slots__ = ("_closed", "_shared", "session")
+    __slots__ = ("_closed", "_shared", "session", "write")
+
+    write: Callable[[bytes], None]
+    """See Connection. It is the transport's own, because a publication calls it for every socket."""
 
     def __init__(self, shared: EngineConnection) -> None:
         self._shared = shared
         self._closed = False
         self.session: SocketSession | None = None
+        self.write = shared.wire.write
 
-    def write(self, frames: bytes) -> None:
-        """See Connection."""
-        if frames and not self._closed:
-            self._shared.wire.write(frames)
+    def follow(self, wire: Connection) -> None:
+        """Go on with another transport."""
+        if not self._closed:
+            self.write = wire.write
 
     def close(self, code: DisconnectCode) -> None:
         """See Connection. With a final code it ends this socket alone, see `is_final`."""
@@ -92,10 +103,14 @@ class SocketView:
         if is_final(code) and self.session is not None:
             self.session.forget()
             self.session.say_end(code.code, code.reason)
-            self._closed = True
+            self._end()
         else:
-            self._closed = True
+            self._end()
             self._shared.close(code, but=self.session)
+
+    def _end(self) -> None:
+        self._closed = True
+        self.write = _ignore
 
     @property
     def transport_name(self) -> str:
@@ -159,6 +174,7 @@ class EngineConnection:
         self._decoder = PacketDecoder(PacketLimits(limits.frame_bytes))
         self._sockets: dict[str, SocketSession] = {}
         """Sockets by namespace; ended ones stay until the client connects to their namespace again."""
+        self._views: dict[str, SocketView] = {}
         self._probing: Connection | None = None
         self._written_before = 0
         self._code: DisconnectCode | None = None
@@ -220,7 +236,7 @@ class EngineConnection:
         engine.poll(reply)
         if waiting > CONGESTED_BYTES >= engine.waiting_bytes:
             self.on_writable()
-        if engine.stage is Stage.CLOSED:
+        if engine.stage is _CLOSED:
             self._context.on_closed(self)
 
     def poll_once(self) -> asyncio.Future[Answer]:
@@ -302,6 +318,8 @@ class EngineConnection:
         self._probing = None
         self._written_before += self.wire.written_bytes
         self.wire = wire
+        for view in self._views.values():
+            view.follow(wire)
         waiting = self._engine.take_waiting()
         for part in waiting:
             for packet in decode_payload(part, len(part)):
@@ -392,6 +410,7 @@ class EngineConnection:
             self.wire.write(self._context.framing.text(b"4" + encode_packet(refusal)))
             return
         view = SocketView(self)
+        self._views[namespace.name] = view
 
         def make(context: SessionContext, client: str, secret: str) -> SocketSession:
             del secret

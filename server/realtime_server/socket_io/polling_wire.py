@@ -22,32 +22,32 @@ class PollingFlusher:
     The polls that wait are answered in the next iteration of the loop, with all that was written in one.
     """
 
-    __slots__ = ("_due", "_frames", "_packets", "_size", "_split")
+    __slots__ = ("_due", "_split", "frames", "packets", "size")
 
     def __init__(self, split: Split) -> None:
         self._split = split
-        self._frames = b""
-        self._packets: Sequence[bytes] = ()
-        self._size = 0
         self._due: dict[EngineSession, None] = {}
+        self.frames = b""
+        """Frames that were taken apart last: these very bytes, not equal ones."""
+        self.packets: Sequence[bytes] = ()
+        """Their messages, encoded for polling."""
+        self.size = 0
+        """Size of the packets."""
 
-    def write(self, engine: EngineSession, frames: bytes) -> int:
-        """Queue the messages in frames for the polls of a session; return their size as packets."""
-        if frames is not self._frames:
-            self._take_apart(frames)
-        engine.write(self._packets, self._size)
-        if not self._due:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._due[engine] = None
-        return self._size
-
-    def _take_apart(self, frames: bytes) -> None:
-        self._packets = [
+    def take_apart(self, frames: bytes) -> None:
+        """Set `packets` to those of other frames."""
+        self.packets = [
             b"b" + binascii.b2a_base64(payload, newline=False) if binary else payload
             for binary, payload in self._split(frames)
         ]
-        self._size = sum(map(len, self._packets))
-        self._frames = frames
+        self.size = sum(map(len, self.packets))
+        self.frames = frames
+
+    def schedule(self, engine: EngineSession) -> None:
+        """Have the poll of a session answered in the next iteration of the loop."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._due[engine] = None
 
     def _flush(self) -> None:
         """Answer the polls of all that are due; raise the first error after all were answered."""
@@ -89,8 +89,13 @@ class PollingWire:
         """See Connection."""
         if self._stopped:
             return
-        self.written_bytes += self._flusher.write(self._engine, frames)
-        if self._engine.waiting_bytes > self._limit:
+        engine, flusher = self._engine, self._flusher
+        if frames is not flusher.frames:
+            flusher.take_apart(frames)
+        if not engine.write(flusher.packets, flusher.size):
+            flusher.schedule(engine)
+        self.written_bytes += flusher.size
+        if engine.waiting_bytes > self._limit:
             self._stopped = True
             asyncio.get_running_loop().call_soon(self._on_overflow)
 

@@ -233,7 +233,9 @@ class SocketSession(QueueingSession[QueuedEvent]):
         """See Session; what the server subscribes it to is kept too."""
         if self.kept is not None and isinstance(push, SubscribePush):
             self.kept.note_position(channel, StreamPosition(push.offset, push.epoch))
-        super().push(channel, push)
+        frames = self.codec.push(channel, push)
+        if frames and not self.closed:
+            self.connection.write(frames)
 
     def begin_subscription(self, subscription: Subscription) -> bool:
         """See Subscriber."""

@@ -181,7 +181,7 @@ class HttpConnection(web.RequestHandler):
             if repeated.pending:
                 repeated.hold(data)
                 return
-            if not self._begun and self._awaits_request() and repeated.take(data):
+            if not (self._unanswered or self._messages or self._begun) and repeated.take(data):
                 self._counters.bytes_received += len(data)
                 return
         if self._to_websocket is not None and self._awaits_request():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -51,32 +51,26 @@ def repeated_head(head: bytes) -> RepeatedHead | None:
     return RepeatedHead(head) if len(head) <= MAX_BYTES and _HEAD.fullmatch(head) else None
 
 
-class AnswerEncoder:
-    """Encoder of the answers to polls: one for many clients is encoded once.
+class SharedAnswer:
+    """Answer to the poll that was answered last: one for many clients is encoded once, in one iteration of the loop.
 
-    `kept` is False when the last answer ends its connection.
+    It is that to `answer` for clients with the lines `shared` in its head, and ends their connections unless `keeps`.
     """
 
-    __slots__ = ("_answer", "_encoded", "_now", "_shared", "kept")
+    __slots__ = ("answer", "encoded", "keeps", "now", "shared")
 
     def __init__(self) -> None:
-        self._answer: Answer | None = None
-        self._shared = b""
-        self._now = 0.0
-        self._encoded = b""
-        self.kept = True
+        self.answer: Answer | None = None
+        self.shared = b""
+        self.now = 0.0
+        """The loop's time, which is the same in one iteration."""
+        self.encoded = b""
+        self.keeps = True
 
-    def encode(self, answer: Answer, shared: bytes, now: float, keeps: Callable[[], bool]) -> bytes:
-        """Return a response; `shared` has further lines of its head.
-
-        `now` is the loop's time, which is the same for all that are answered in one iteration. `keeps` is asked anew in
-        another one; when it returns False, the response ends the connection.
-        """
-        if answer is not self._answer or now != self._now or shared != self._shared:
-            self.kept = keeps()
-            self._encoded = _response(answer, shared, keeps=self.kept)
-            self._answer, self._shared, self._now = answer, shared, now
-        return self._encoded
+    def encode(self, answer: Answer, shared: bytes, now: float, *, keeps: bool) -> None:
+        """Encode another one."""
+        self.answer, self.shared, self.now, self.keeps = answer, shared, now, keeps
+        self.encoded = _response(answer, shared, keeps=keeps)
 
 
 def _response(answer: Answer, shared: bytes, *, keeps: bool) -> bytes:
@@ -95,11 +89,11 @@ def _response(answer: Answer, shared: bytes, *, keeps: bool) -> bytes:
 class RepeatedPoll(Outbox):
     """Polls of one client on one socket; implements http_server's RepeatedRequest.
 
-    `shared`: the CORS headers of the answers.
+    `shared`: the CORS headers of the answers. `last` is that of all clients of the worker.
     """
 
     __slots__ = (
-        "_answered_at", "_connection", "_direct", "_encoder", "_head", "_held", "_loop", "_shared", "_socket",
+        "_answered_at", "_connection", "_direct", "_head", "_held", "_last", "_loop", "_shared", "_socket",
         "_stream", "pending",
     )  # fmt: skip
 
@@ -110,7 +104,7 @@ class RepeatedPoll(Outbox):
         stream: asyncio.Transport,
         connection: EngineConnection,
         shared: Mapping[str, str],
-        encoder: AnswerEncoder,
+        last: SharedAnswer,
         flusher: Flusher,
     ) -> None:
         super().__init__(flusher)
@@ -120,7 +114,7 @@ class RepeatedPoll(Outbox):
         self._direct = descriptor_of(stream)
         self._connection = connection
         self._shared = "".join(f"{name}: {value}\r\n" for name, value in shared.items()).encode()
-        self._encoder = encoder
+        self._last = last
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
         self._held = b""
@@ -162,9 +156,11 @@ class RepeatedPoll(Outbox):
             return
         self.pending = False
         now = self._answered_at = self._loop.time()
-        encoder = self._encoder
-        self.write(encoder.encode(answer, self._shared, now, self._socket.keeps))
-        if not encoder.kept:
+        last, shared = self._last, self._shared
+        if answer is not last.answer or now != last.now or shared != last.shared:
+            last.encode(answer, shared, now, keeps=self._socket.keeps())
+        self.write(last.encoded)
+        if not last.keeps:
             self._socket.force_close()
         elif self._held:
             self._loop.call_soon(self._release)

@@ -30,7 +30,7 @@ from realtime_server.transports.compression import DeflatedFrames, DeflatingConn
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, Route
-from realtime_server.transports.repeated_poll import AnswerEncoder, RepeatedPoll, repeated_head
+from realtime_server.transports.repeated_poll import RepeatedPoll, SharedAnswer, repeated_head
 
 METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE")
 """Methods that get the reference's answers; only the first two have a use."""
@@ -142,7 +142,7 @@ class PollingEndpoint:
         self._server = server
         self._flusher = flusher
         self._threshold = compression_threshold
-        self._encoder = AnswerEncoder()
+        self._last_answer = SharedAnswer()
 
     async def __call__(self, asked: HttpRequest) -> web.StreamResponse:
         """Answer one request. Raises RequestRefusedError."""
@@ -230,7 +230,7 @@ class PollingEndpoint:
             return
         if connection.polls and socket.transport is not None:
             repeated = RepeatedPoll(
-                head, socket, socket.transport, connection, asked.shared, self._encoder, self._flusher
+                head, socket, socket.transport, connection, asked.shared, self._last_answer, self._flusher
             )
             socket.repeat(repeated)
 

@@ -127,7 +127,8 @@ class FanOut:
             codec = watcher.codec
             if codec not in frames:
                 frames[codec] = codec.push(self._name, push)
-            watcher.connection.write(frames[codec])
+            if frames[codec]:  # not all codecs have these
+                watcher.connection.write(frames[codec])
 
     def _send(self, items: list[Item]) -> None:
         for codec, group in self._groups.items():

@@ -55,6 +55,8 @@ class EngineEnd(StrEnum):
     PING_TIMEOUT = "ping timeout"
 
 
+_PROBED, _CLOSING = Stage.PROBED, Stage.CLOSING
+"""Members of Stage, because looking one up takes longer than comparing it."""
 _OPEN = frozenset({Stage.POLLING, Stage.PROBING, Stage.PROBED, Stage.WEBSOCKET})
 _UPGRADING = frozenset({Stage.PROBING, Stage.PROBED})
 WITHOUT_POLLING = frozenset({Stage.WEBSOCKET, Stage.CLOSED})
@@ -103,17 +105,28 @@ class EngineSession:
 
     # polling
 
-    def write(self, packets: Sequence[bytes], size: int) -> None:
-        """Queue packets of `size` bytes, encoded for polling, until `flush`; ignored unless the session is open."""
-        if self.stage in _OPEN:
-            self._waiting += packets
-            self.waiting_bytes += size
+    def write(self, packets: Sequence[bytes], size: int) -> bool:
+        """Queue packets of `size` bytes, encoded for polling, until `flush`; ignored unless the session is open.
+
+        Return False when a flush is due, because nothing has waited before.
+        """
+        if self.stage not in _OPEN:
+            return True
+        waits = self.waiting_bytes > 0
+        self._waiting += packets
+        self.waiting_bytes += size
+        return waits
 
     def flush(self) -> None:
         """Answer the poll that waits, if there is anything to send."""
-        reply = self._poll
-        if reply is not None and self._waiting:
-            self._poll = None
+        reply, waiting = self._poll, self._waiting
+        if reply is None or not waiting:
+            return
+        self._poll = None
+        if len(waiting) == 1:
+            self.waiting_bytes = 0
+            reply(_polled(waiting.popleft()))
+        else:
             reply(_polled(self._take()))
 
     def poll(self, reply: Reply) -> None:
@@ -129,11 +142,11 @@ class EngineSession:
             self.end(EngineEnd.TRANSPORT_ERROR)
             return
         self._poll = reply
-        if self.stage is Stage.CLOSING:
+        if self.stage is _CLOSING:
             self._answer_closing()
         elif self._waiting:
-            self._answer(self._take())
-        elif self.stage is Stage.PROBED:
+            self.flush()
+        elif self.stage is _PROBED:
             self._answer(_NOOP)
 
     def lose(self) -> None:

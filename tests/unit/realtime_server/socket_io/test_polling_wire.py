@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from realtime_server import codes
 from realtime_server.protocols.socket_io.engine_requests import Answer, TransportName
@@ -21,6 +24,7 @@ class Client:
 
     def __init__(self, flusher: PollingFlusher | None = None) -> None:
         self.overflows = 0
+        self.polls = 0
         self.answers: list[Answer] = []
         self.engine = EngineSession(TransportName.POLLING, 50, lambda _: None, lambda _: None)
         self.wire = PollingWire(self.engine, flusher or PollingFlusher(split_frames), LIMIT, self.on_overflow)
@@ -31,6 +35,7 @@ class Client:
 
     def poll(self) -> None:
         """Poll."""
+        self.polls += 1
         self.engine.poll(self.answers.append)
 
 
@@ -114,3 +119,28 @@ async def test_one_answer_that_fails_does_not_keep_the_others(caplog: pytest.Log
     await settle()
     assert len(clients[1].answers) == 1
     assert "broken" in caplog.text
+
+
+@given(st.lists(st.sampled_from(["write", "poll", "turn"]), max_size=60))
+def test_every_message_arrives_once_in_order(steps: list[str]) -> None:
+    """Whenever a client polls; and no poll waits while a message does."""
+
+    async def take_steps() -> None:
+        client, written = Client(), 0
+        for step in steps:
+            if step == "write":
+                client.wire.write(frame_text(b"4%d" % written))
+                written += 1
+            elif step == "turn":
+                await asyncio.sleep(0)
+            elif len(client.answers) == client.polls:
+                client.poll()
+        for _ in range(written):
+            await asyncio.sleep(0)
+            if len(client.answers) == client.polls:
+                client.poll()
+        packets = [packet for answer in client.answers for packet in answer.body.split(b"\x1e")]
+        assert packets == [b"4%d" % number for number in range(written)]
+        assert client.wire.unacknowledged() == 0
+
+    asyncio.run(take_steps())

@@ -17,6 +17,8 @@ from realtime_server.core.model.values import ClientInfo
 from realtime_server.core.ports.client import Codec, Connection
 from realtime_server.core.ports.tracing import Delivery, NoTracing, Trace
 from realtime_server.protocols.centrifuge.json_codec import JsonCodec
+from realtime_server.protocols.plain.codec import Bare, WebSocketCodec
+from realtime_server.transports.frames import PING, frame_text
 from tests.kit.server_doubles import WIRE, RecordingConnection
 
 OTHER_WIRE = JsonCodec(lambda message: message)
@@ -189,6 +191,16 @@ async def test_what_waits_goes_before_whatever_else_happens() -> None:
     subscribers.flush()
     subscribers.flush()
     assert (one.writes(), two.writes()) == ([[3]], [[3]])
+
+
+async def test_a_join_that_a_codec_does_not_have_is_not_written() -> None:
+    """Clients of Socket.IO, and bare ones, are not told of others."""
+    bare = Bare(binary=False)
+    one = Listener(WebSocketCodec(bare, frame_text, PING, lambda _channel: "", binary=False))
+    subscribers = FanOut("a", ChannelOptions())
+    subscribers.add(one, delta=False, receives_join_leave=True)
+    subscribers.announce(BOB)
+    assert one.recorder.written == []
 
 
 async def test_who_has_left_gets_nothing_of_what_waits() -> None:
