@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -37,7 +37,8 @@ OURS_BEFORE = "realtime-server, before"
 CENTRIFUGE, CENTRIFUGE_JOINED, CENTRIFUGE_REDIS = "Centrifuge", "Centrifuge, 1 ms", "Centrifuge, Redis"
 WS, SOCKET_IO, WEBSOCKETS = "ws", "Socket.IO", "websockets"
 OURS_SOCKET_IO, OURS_POLLING = "realtime-server, Socket.IO", "realtime-server, polling"
-SOCKET_IO_POLLING = "Socket.IO, polling"
+OURS_SOCKET_IO_REDIS = "realtime-server, Socket.IO, Redis"
+SOCKET_IO_POLLING, SOCKET_IO_REDIS = "Socket.IO, polling", "Socket.IO, Redis"
 OURS_ENVELOPE, OURS_BARE = "realtime-server, envelope", "realtime-server, bare"
 """Routes for clients without an SDK, by the form of their messages."""
 PLAIN = (FLOOR, OURS, OURS_BEFORE, CENTRIFUGE, WS, SOCKET_IO, WEBSOCKETS)
@@ -134,7 +135,8 @@ def _floor() -> tuple[list[Peer], str]:
 def _ours() -> tuple[list[Peer], str]:
     peers = [
         Peer(OURS, lambda: _realtime_server(CONFIGURATION)),
-        Peer(OURS_REDIS, _realtime_servers_with_redis),
+        Peer(OURS_REDIS, lambda: _realtime_servers_with_redis(CONFIGURATION)),
+        Peer(OURS_SOCKET_IO_REDIS, lambda: _realtime_servers_with_redis(SOCKET_IO_CONFIGURATION, protocol="socket.io")),
         Peer(OURS_SOCKET_IO, lambda: _realtime_server(SOCKET_IO_CONFIGURATION, protocol="socket.io")),
         Peer(OURS_POLLING, lambda: _realtime_server(SOCKET_IO_CONFIGURATION, protocol="socket.io-polling")),
         Peer(OURS_ENVELOPE, lambda: _realtime_server(plain_configuration("json"), protocol="plain")),
@@ -154,19 +156,30 @@ def _centrifuge() -> tuple[list[Peer], str]:
     return [
         Peer(CENTRIFUGE, lambda: _process(*command)),
         Peer(CENTRIFUGE_JOINED, lambda: _process(*joined)),
-        Peer(CENTRIFUGE_REDIS, lambda: _centrifuge_with_redis(command)),
+        Peer(CENTRIFUGE_REDIS, lambda: _processes_with_redis(*command, "-redis", "127.0.0.1:{redis}")),
     ], f"{required}, GOMAXPROCS=1"
 
 
-def _node_peer(package: str, script: str, protocols: Mapping[str, Protocol]) -> tuple[list[Peer], str]:
+def _node_peer(package: str, script: str) -> tuple[tuple[str, ...], str]:
+    """Return the command of a server in JavaScript, and the version of the package that it uses."""
     node = build.node_modules()
     manifest = msgspec.json.decode((SERVERS / "node_modules" / package / "package.json").read_bytes())
-    command = (node, str(SERVERS / script), "{port}", TOKEN_SECRET)
+    return (node, str(SERVERS / script), "{port}", TOKEN_SECRET), str(manifest["version"])
 
-    def peer(name: str, protocol: Protocol) -> Peer:
-        return Peer(name, lambda: _process(*command, protocol=protocol))
 
-    return [peer(*each) for each in protocols.items()], str(manifest["version"])
+def _ws() -> tuple[list[Peer], str]:
+    command, found = _node_peer("ws", "ws_peer.mjs")
+    return [Peer(WS, lambda: _process(*command))], found
+
+
+def _socket_io() -> tuple[list[Peer], str]:
+    command, found = _node_peer("socket.io", "socketio_peer.mjs")
+    redis = (*command, "redis://127.0.0.1:{redis}")
+    return [
+        Peer(SOCKET_IO, lambda: _process(*command, protocol="socket.io")),
+        Peer(SOCKET_IO_POLLING, lambda: _process(*command, protocol="socket.io-polling")),
+        Peer(SOCKET_IO_REDIS, lambda: _processes_with_redis(*redis, protocol="socket.io")),
+    ], found
 
 
 def _websockets() -> tuple[list[Peer], str]:
@@ -178,10 +191,8 @@ _MAKERS: dict[str, Callable[[], tuple[list[Peer], str]]] = {
     FLOOR: _floor,
     OURS: _ours,
     CENTRIFUGE: _centrifuge,
-    WS: lambda: _node_peer("ws", "ws_peer.mjs", {WS: "centrifugo"}),
-    SOCKET_IO: lambda: _node_peer(
-        "socket.io", "socketio_peer.mjs", {SOCKET_IO: "socket.io", SOCKET_IO_POLLING: "socket.io-polling"}
-    ),
+    WS: _ws,
+    SOCKET_IO: _socket_io,
     WEBSOCKETS: _websockets,
 }
 NAMES = tuple(_MAKERS)
@@ -200,16 +211,18 @@ async def _realtime_server(
 
 
 @contextlib.asynccontextmanager
-async def _realtime_servers_with_redis() -> AsyncIterator[Target]:
+async def _realtime_servers_with_redis(
+    configuration: JsonObject, *, protocol: Protocol = "centrifugo"
+) -> AsyncIterator[Target]:
     """Run publishers' and subscribers' servers with Redis, whose CPU time counts as the server's."""
     async with contextlib.AsyncExitStack() as stack:
         with on_server_core():
             redis = stack.enter_context(running_redis())
-        first = ServerProcess("bench-1", redis, **CONFIGURATION)
-        second = ServerProcess("bench-2", redis, **CONFIGURATION)
+        first = ServerProcess("bench-1", redis, **configuration)
+        second = ServerProcess("bench-2", redis, **configuration)
         pids = (*await stack.enter_async_context(_started(first)), *await stack.enter_async_context(_started(second)))
         assert redis.process is not None
-        yield Target(second.client_port, first.client_port, (*pids, redis.process.pid))
+        yield Target(second.client_port, first.client_port, (*pids, redis.process.pid), protocol)
 
 
 @contextlib.asynccontextmanager
@@ -225,15 +238,16 @@ async def _started(server: ServerProcess) -> AsyncIterator[tuple[int, ...]]:
 
 
 @contextlib.asynccontextmanager
-async def _centrifuge_with_redis(command: tuple[str, ...]) -> AsyncIterator[Target]:
+async def _processes_with_redis(*command: str, protocol: Protocol = "centrifugo") -> AsyncIterator[Target]:
+    """Run a program twice with one Redis, whose port replaces `{redis}` in its arguments."""
     async with contextlib.AsyncExitStack() as stack:
         with on_server_core():
             redis = stack.enter_context(running_redis())
-        both = [
-            await stack.enter_async_context(_process(*command, "-redis", f"127.0.0.1:{redis.port}")) for _ in range(2)
-        ]
+        words = [word.replace("{redis}", str(redis.port)) for word in command]
+        both = [await stack.enter_async_context(_process(*words)) for _ in range(2)]
         assert redis.process is not None
-        yield Target(both[1].port, both[0].port, (*both[0].pids, *both[1].pids, redis.process.pid))
+        pids = (*both[0].pids, *both[1].pids, redis.process.pid)
+        yield Target(both[1].port, both[0].port, pids, protocol)
 
 
 @contextlib.asynccontextmanager

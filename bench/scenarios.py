@@ -18,9 +18,11 @@ from bench.peers import (
     OURS_POLLING,
     OURS_REDIS,
     OURS_SOCKET_IO,
+    OURS_SOCKET_IO_REDIS,
     PLAIN,
     SOCKET_IO,
     SOCKET_IO_POLLING,
+    SOCKET_IO_REDIS,
 )
 
 Kind = Literal["throughput", "latency", "memory", "cost"]
@@ -187,6 +189,17 @@ _ALL = (
         SOCKET_IO_POLLING,
         rounds=3,
         explanation="An answer has everything that waits for the client.",
+    ),
+    Scenario(
+        "socket-io-redis",
+        "Socket.IO through Redis: publications on one server, 1,000 clients by WebSocket on another",
+        "throughput",
+        "deliveries",
+        Load("fan-out", 1_000),
+        (SOCKET_IO_REDIS, OURS_SOCKET_IO_REDIS),
+        SOCKET_IO_REDIS,
+        rounds=3,
+        explanation="Socket.IO's servers use its Redis adapter. The CPU time is that of both servers and of Redis.",
     ),
     Scenario(
         "socket-io-inbound",

@@ -1,14 +1,21 @@
-// Socket.IO of npm: node socketio_peer.mjs PORT SECRET
+// Socket.IO of npm: node socketio_peer.mjs PORT SECRET [REDIS_URL]
 //
 // As it is meant to be used, with its defaults: polling and WebSocket, a room for each channel, a broadcast for each
-// publication.
+// publication. With Redis, servers are connected by the Redis adapter.
 import { createServer } from 'node:http';
+import { createAdapter } from '@socket.io/redis-adapter';
+import { createClient } from 'redis';
 import { Server } from 'socket.io';
 import { verify } from './token.mjs';
 
-const [port, secret] = process.argv.slice(2);
+const [port, secret, redis] = process.argv.slice(2);
 const http = createServer();
 const io = new Server(http, { serveClient: false });
+if (redis) {
+  const clients = [createClient({ url: redis }), createClient({ url: redis })];
+  await Promise.all(clients.map((client) => client.connect()));
+  io.adapter(createAdapter(...clients));
+}
 
 io.use((socket, next) => {
   try {
