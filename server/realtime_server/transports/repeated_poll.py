@@ -12,10 +12,12 @@ import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import NamedTuple
 
 from realtime_server.protocols.socket_io.engine_requests import Answer
 from realtime_server.socket_io.engine_connection import EngineConnection
 from realtime_server.transports.accelerated import Flusher, Outbox
+from realtime_server.transports.compression import gzipped
 from realtime_server.transports.http_server import HttpConnection
 from realtime_server.transports.outbox import descriptor_of
 
@@ -51,49 +53,57 @@ def repeated_head(head: bytes) -> RepeatedHead | None:
     return RepeatedHead(head) if len(head) <= MAX_BYTES and _HEAD.fullmatch(head) else None
 
 
+class AnswerForm(NamedTuple):
+    """What is common to all answers to a client: CORS headers, and the size from which they are compressed, or None."""
+
+    shared: Mapping[str, str]
+    threshold: int | None
+
+    def encode(self, answer: Answer, *, keeps: bool) -> bytes:
+        """Return a response, which ends its connection unless `keeps`."""
+        status, body, content_type = answer
+        headers = {"Content-Type": content_type} if content_type else {}
+        if self.threshold is not None and len(body) >= self.threshold:
+            body = gzipped(body)
+            headers["Content-Encoding"] = "gzip"
+        headers |= {"Cache-Control": "no-store", **self.shared, "Content-Length": str(len(body))}
+        headers["Date"] = formatdate(usegmt=True)
+        if not keeps:
+            headers["Connection"] = "close"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode() + body
+
+
 class SharedAnswer:
     """Answer to the poll that was answered last: one for many clients is encoded once, in one iteration of the loop.
 
-    It is that to `answer` for clients with the lines `shared` in its head, and ends their connections unless `keeps`.
+    It is that to `answer` for clients with the same `form`, and ends their connections unless `keeps`.
     """
 
-    __slots__ = ("answer", "encoded", "keeps", "now", "shared")
+    __slots__ = ("answer", "encoded", "form", "keeps", "now")
 
     def __init__(self) -> None:
         self.answer: Answer | None = None
-        self.shared = b""
+        self.form = AnswerForm({}, None)
         self.now = 0.0
         """The loop's time, which is the same in one iteration."""
         self.encoded = b""
         self.keeps = True
 
-    def encode(self, answer: Answer, shared: bytes, now: float, *, keeps: bool) -> None:
+    def encode(self, answer: Answer, form: AnswerForm, now: float, *, keeps: bool) -> None:
         """Encode another one."""
-        self.answer, self.shared, self.now, self.keeps = answer, shared, now, keeps
-        self.encoded = _response(answer, shared, keeps=keeps)
-
-
-def _response(answer: Answer, shared: bytes, *, keeps: bool) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n%bCache-Control: no-store\r\n%bContent-Length: %d\r\nDate: %b\r\n%b\r\n%b" % (
-        answer.status,
-        HTTPStatus(answer.status).phrase.encode(),
-        b"Content-Type: %b\r\n" % answer.content_type.encode() if answer.content_type else b"",
-        shared,
-        len(answer.body),
-        formatdate(usegmt=True).encode(),
-        b"" if keeps else b"Connection: close\r\n",
-        answer.body,
-    )
+        self.answer, self.form, self.now, self.keeps = answer, form, now, keeps
+        self.encoded = form.encode(answer, keeps=keeps)
 
 
 class RepeatedPoll(Outbox):
     """Polls of one client on one socket; implements http_server's RepeatedRequest.
 
-    `shared`: the CORS headers of the answers. `last` is that of all clients of the worker.
+    `last` is that of all clients of the worker.
     """
 
     __slots__ = (
-        "_answered_at", "_connection", "_direct", "_head", "_held", "_last", "_loop", "_shared", "_socket",
+        "_answered_at", "_connection", "_direct", "_form", "_head", "_held", "_last", "_loop", "_socket",
         "_stream", "pending",
     )  # fmt: skip
 
@@ -103,7 +113,7 @@ class RepeatedPoll(Outbox):
         socket: HttpConnection,
         stream: asyncio.Transport,
         connection: EngineConnection,
-        shared: Mapping[str, str],
+        form: AnswerForm,
         last: SharedAnswer,
         flusher: Flusher,
     ) -> None:
@@ -113,7 +123,7 @@ class RepeatedPoll(Outbox):
         self._stream = stream
         self._direct = descriptor_of(stream)
         self._connection = connection
-        self._shared = "".join(f"{name}: {value}\r\n" for name, value in shared.items()).encode()
+        self._form = last.form if form == last.form else form  # which is faster to compare
         self._last = last
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
@@ -156,9 +166,9 @@ class RepeatedPoll(Outbox):
             return
         self.pending = False
         now = self._answered_at = self._loop.time()
-        last, shared = self._last, self._shared
-        if answer is not last.answer or now != last.now or shared != last.shared:
-            last.encode(answer, shared, now, keeps=self._socket.keeps())
+        last, form = self._last, self._form
+        if answer is not last.answer or now != last.now or (form is not last.form and form != last.form):
+            last.encode(answer, form, now, keeps=self._socket.keeps())
         self.write(last.encoded)
         if not last.keeps:
             self._socket.force_close()

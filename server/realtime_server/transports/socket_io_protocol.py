@@ -30,7 +30,7 @@ from realtime_server.transports.compression import DeflatedFrames, DeflatingConn
 from realtime_server.transports.frames import frame_binary, frame_text, split_frames
 from realtime_server.transports.handshake import AcceptedHandshake
 from realtime_server.transports.http_server import HttpRequest, RequestRefusedError, Route
-from realtime_server.transports.repeated_poll import RepeatedPoll, SharedAnswer, repeated_head
+from realtime_server.transports.repeated_poll import AnswerForm, RepeatedPoll, SharedAnswer, repeated_head
 
 METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE")
 """Methods that get the reference's answers; only the first two have a use."""
@@ -226,13 +226,11 @@ class PollingEndpoint:
         head = repeated_head(socket.head)
         if head is None or request.body_exists or not request.keep_alive or "Upgrade" in request.headers:
             return
-        if self._threshold_for(asked) is not None:  # aiohttp's answers may be compressed
-            return
         if connection.polls and socket.transport is not None:
-            repeated = RepeatedPoll(
-                head, socket, socket.transport, connection, asked.shared, self._last_answer, self._flusher
+            form = AnswerForm(asked.shared, self._threshold_for(asked))
+            socket.repeat(
+                RepeatedPoll(head, socket, socket.transport, connection, form, self._last_answer, self._flusher)
             )
-            socket.repeat(repeated)
 
     async def _take(self, asked: HttpRequest, connection: EngineConnection) -> web.StreamResponse:
         """Pass on what a client sends; answer when it may send more."""

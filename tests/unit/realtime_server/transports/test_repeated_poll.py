@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from urllib.parse import parse_qsl
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_server.protocols.socket_io.engine_requests import TEXT, Answer
-from realtime_server.transports.repeated_poll import MAX_BYTES, SharedAnswer, repeated_head
+from realtime_server.transports.repeated_poll import MAX_BYTES, AnswerForm, repeated_head
 
 REST = b" HTTP/1.1\r\nHost: a\r\nOrigin: b\r\n\r\n"
 QUERY = b"GET /socket.io/?EIO=4&transport=polling&t=%b&sid=abc"
@@ -88,14 +89,22 @@ def test_without_a_stamp_a_head_matches_itself_alone() -> None:
 
 
 def test_an_answer_has_the_head_of_the_librarys() -> None:
-    last = SharedAnswer()
-    last.encode(Answer(200, b"4a", TEXT), b"Vary: Origin\r\n", 1.0, keeps=True)
-    head, _, body = last.encoded.partition(b"\r\n\r\n")
+    form = AnswerForm({"Vary": "Origin"}, None)
+    head, _, body = form.encode(Answer(200, b"4a", TEXT), keeps=True).partition(b"\r\n\r\n")
     assert body == b"4a"
     lines = head.split(b"\r\n")
     assert lines[0] == b"HTTP/1.1 200 OK"
     assert {b"Content-Type: text/plain; charset=UTF-8", b"Vary: Origin", b"Content-Length: 2"} <= {*lines}
     assert b"Connection" not in head
-    last.encode(Answer(400), b"", 2.0, keeps=False)
-    assert last.encoded.startswith(b"HTTP/1.1 400 Bad Request\r\nCache-Control: no-store\r\nContent-Length: 0\r\n")
-    assert last.encoded.endswith(b"\r\nConnection: close\r\n\r\n")
+    refused = AnswerForm({}, None).encode(Answer(400), keeps=False)
+    assert refused.startswith(b"HTTP/1.1 400 Bad Request\r\nCache-Control: no-store\r\nContent-Length: 0\r\n")
+    assert refused.endswith(b"\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(("size", "is_compressed"), [(99, False), (100, True)])
+def test_a_large_answer_is_compressed_for_clients_that_take_it(size: int, *, is_compressed: bool) -> None:
+    answer = Answer(200, b"4" * size, TEXT)
+    head, _, body = AnswerForm({}, 100).encode(answer, keeps=True).partition(b"\r\n\r\n")
+    assert (b"\r\nContent-Encoding: gzip\r\n" in head) is is_compressed
+    assert b"\r\nContent-Length: %d\r\n" % len(body) in head
+    assert (gzip.decompress(body) if is_compressed else body) == answer.body
