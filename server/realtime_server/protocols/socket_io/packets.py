@@ -22,8 +22,10 @@ MAX_ID = 2**53 - 1
 MAX_ATTACHMENTS = 10
 """As in the reference's parser."""
 ROOT = "/"
-RESERVED_EVENTS = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener"})
-"""Names that have a meaning of their own in clients and servers."""
+RESERVED_EVENTS = frozenset(
+    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+)
+"""Names that have a meaning of their own in clients and servers; a client breaks off the connection at one."""
 
 
 class PacketType(IntEnum):

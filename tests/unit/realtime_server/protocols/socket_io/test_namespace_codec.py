@@ -30,6 +30,7 @@ POSITION = SequencePosition(7, "ab")
         ("[1]", '["message",[1]]'),
         ('[["a"]]', '["message",[["a"]]]'),
         ('["connect",1]', '["message",["connect",1]]'),
+        ('["removeListener"]', '["message",["removeListener"]]'),
         ('["\\u0063onnect"]', '["message",["\\u0063onnect"]]'),
         ('["\\ud800x"]', '["message",["\\ud800x"]]'),
         ('"a"', '["message","a"]'),

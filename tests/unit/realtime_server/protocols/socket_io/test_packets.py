@@ -166,6 +166,7 @@ def test_the_name_of_an_event_is_a_string_or_a_number(text: str, name: str) -> N
         (['2["a"'], Fault.BAD_JSON),
         (["2[01]"], Fault.BAD_JSON),
         (['2["connect"]'], Fault.RESERVED_EVENT),
+        (['2["removeListener"]'], Fault.RESERVED_EVENT),
         (['2["conn\\u0065ct"]'], Fault.RESERVED_EVENT),
         (["1{}"], Fault.BAD_PAYLOAD),
         ([f'2{MAX_ID + 1}["a"]'], Fault.BAD_ID),
