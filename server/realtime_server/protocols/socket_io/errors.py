@@ -1,10 +1,11 @@
-"""Errors of decoding what a Socket.IO client sends; nothing else is raised.
+"""Errors of decoding what a Socket.IO client or an emitter sends; nothing else is raised.
 
     SocketIoError
-    ├── EngineError   a packet or a payload of Engine.IO
-    └── PacketError   a packet of Socket.IO, or its attachments
+    ├── EngineError    a packet or a payload of Engine.IO
+    ├── PacketError    a packet of Socket.IO, or its attachments
+    └── EmitterError   a message of an emitter
 
-After any of them the connection is to be closed, as the reference server does ("parse error").
+After one of the first two the connection is to be closed, as the reference server does ("parse error").
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class Fault(StrEnum):
     BAD_PAYLOAD = "bad_payload"
     RESERVED_EVENT = "reserved_event"
     TOO_DEEP = "too_deep"
+    BAD_MSGPACK = "bad_msgpack"
+    TOO_MANY_ROOMS = "too_many_rooms"
+    UNKNOWN_NAMESPACE = "unknown_namespace"
+    UNSUPPORTED = "unsupported"
+    PICKLED = "pickled"
 
 
 class SocketIoError(Exception):
@@ -47,3 +53,7 @@ class EngineError(SocketIoError):
 
 class PacketError(SocketIoError):
     """Failure to decode a packet of Socket.IO."""
+
+
+class EmitterError(SocketIoError):
+    """Failure to decode a message of an emitter, or a message that cannot be carried out."""

@@ -1,0 +1,1 @@
+"""Unit tests of realtime_server.protocols.socket_io.emitters."""
