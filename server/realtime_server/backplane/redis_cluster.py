@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from redis.exceptions import ResponseError
 
@@ -38,6 +38,32 @@ class NodeTarget:
 
     async def check(self, link: Link) -> None:
         """Accept any node: the first write fails on one that is not a primary."""
+
+
+class SlotTarget:
+    """Target of a link to the primary of a slot, which `locate` returns or raises BackplaneError."""
+
+    def __init__(self, reader: EndpointReader, timing: Timing, locate: Callable[[], Address]) -> None:
+        self._reader = reader
+        self._timing = timing
+        self._locate = locate
+        self._address: Address | None = None
+
+    @property
+    def has_moved(self) -> bool:
+        """True when the slot is known to have another primary than at the last connect."""
+        try:
+            return self._locate() != self._address
+        except BackplaneError:
+            return False
+
+    async def connection(self) -> RedisConnection:
+        """Return a connection, not connected yet. Raises BackplaneError when the slot has no primary."""
+        self._address = self._locate()
+        return await NodeTarget(self._reader, self._timing, Mode.CLUSTER, self._address).connection()
+
+    async def check(self, link: Link) -> None:
+        """Accept any node, as the map of the slots says who is primary."""
 
 
 class SlotMap:

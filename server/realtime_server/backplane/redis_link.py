@@ -25,7 +25,7 @@ MAX_OUTGOING_BYTES = 32 * 1024 * 1024
 FAIR_READS = 128
 """Number of replies that are read before other work of the event loop gets its turn."""
 PING = b"*1\r\n$4\r\nPING\r\n"
-MESSAGES = frozenset({b"message", b"smessage"})
+MESSAGES = frozenset({b"message", b"smessage", b"pmessage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ class Target(Protocol):
 class Link:
     """Open, pipelined connection; create it with `open`. Once broken it stays broken: every call raises BackplaneError.
 
-    `on_message` receives the pub/sub messages, as name and payload, on a connection that subscribes.
+    `on_message` receives the pub/sub messages, as name and payload, on a connection that subscribes. For a subscription
+    to a pattern the name is the pattern.
     """
 
     def __init__(
@@ -253,10 +254,10 @@ class Link:
 
     def _take(self, reply: Reply | ResponseError) -> None:
         if self._on_message is not None and isinstance(reply, list) and reply[0] in MESSAGES:
-            _, channel, message = reply
-            assert isinstance(channel, bytes)
+            name, message = reply[1], reply[-1]
+            assert isinstance(name, bytes)
             assert isinstance(message, bytes)
-            self._on_message(channel, message)
+            self._on_message(name, message)
             return
         if not self._pending:
             raise BackplaneError("a reply to no command")

@@ -9,16 +9,18 @@ from dataclasses import replace
 from typing import Protocol
 
 import structlog
+from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, ResponseError, TryAgainError
 
-from realtime_server.backplane.redis_cluster import ClusterMap, NodeTarget
+from realtime_server.backplane.redis_cluster import ClusterMap, NodeTarget, SlotMap, SlotTarget
 from realtime_server.backplane.redis_keys import Keys
-from realtime_server.backplane.redis_link import Timing
+from realtime_server.backplane.redis_link import Link, Target, Timing
 from realtime_server.backplane.redis_partition import Partition, PubSub
 from realtime_server.backplane.redis_reply import Reply, Word
 from realtime_server.backplane.redis_scripts import Script
 from realtime_server.backplane.redis_sentinel import SentinelTarget, SentinelWatch
 from realtime_server.backplane.redis_shard import Shard
+from realtime_server.backplane.redis_supervisor import LinkSupervisor
 from realtime_server.backplane.redis_target import Address, Endpoint, EndpointReader, Mode
 from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.errors import BackplaneError
@@ -72,6 +74,10 @@ class Router:
         self._sentinel: SentinelTarget | None = None
         self._sentinels: SentinelWatch | None = None
         self._map: ClusterMap | None = None
+        self._slots: SlotMap | None = None
+        self._target: NodeTarget | SentinelTarget | None = None
+        self._further: list[tuple[LinkSupervisor, SlotTarget | None]] = []
+        """Links besides those of the shards; with a target of their own in a cluster."""
         self._follower: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
@@ -100,17 +106,19 @@ class Router:
             return
         sentinel = SentinelTarget(self._reader, self.timing) if endpoint.mode is Mode.SENTINEL else None
         self._sentinel = sentinel
-        shard = self._shard("redis", sentinel or NodeTarget(self._reader, self.timing, endpoint.mode), self.partitions)
+        self._target = sentinel or NodeTarget(self._reader, self.timing, endpoint.mode)
+        shard = self._shard("redis", self._target, self.partitions)
         self._shards[None] = shard
         await shard.start()
         self._owners = [shard] * len(self._owners)
         if sentinel is not None:
-            self._sentinels = SentinelWatch(self._reader, self.timing, shard.switch)
+            self._sentinels = SentinelWatch(self._reader, self.timing, self._switch)
             self._sentinels.start()
 
     async def stop(self) -> None:
         """Close all links. Idempotent."""
         self._events = None
+        self._further.clear()
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
@@ -208,6 +216,49 @@ class Router:
             await asyncio.sleep(pause)
             pause = min(2 * pause, RETRY_MOST_SECONDS)
 
+    # links besides those of the shards
+
+    def link_to(
+        self,
+        key: bytes,
+        name: str,
+        *,
+        greet: Callable[[Link], Awaitable[None]],
+        on_up: Callable[[], None],
+        on_message: Callable[[bytes, bytes], None] | None = None,
+    ) -> LinkSupervisor:
+        """Return the supervisor of one more link, to the primary of a key, which it follows.
+
+        The caller begins and stops it, within the life of the router. See LinkSupervisor for the arguments.
+        """
+        target: Target | None = self._target
+        own = None
+        if target is None:
+            slot = key_slot(key)
+            target = own = SlotTarget(self._reader, self.timing, lambda: self._primary_of(slot))
+        supervisor = LinkSupervisor(
+            name, target, self.timing,
+            greet=greet, on_up=on_up, on_lost=self._changed.set, on_message=on_message,
+        )  # fmt: skip
+        self._further.append((supervisor, own))
+        return supervisor
+
+    def _primary_of(self, slot: int) -> Address:
+        if self._slots is None:
+            raise BackplaneError("the slots of the Redis Cluster are not known yet")
+        return self._slots.primary_of(slot)
+
+    def note_moved(self) -> None:
+        """Record that a primary has refused a command for a slot that it has no longer."""
+        self._changed.set()
+
+    def _switch(self, reason: str) -> None:
+        """Connect anew, because the primary was replaced."""
+        for shard in self._shards.values():
+            shard.switch(reason)
+        for supervisor, _ in self._further:
+            supervisor.switch(reason)
+
     # shards
 
     def _shard(self, name: str, target: NodeTarget | SentinelTarget, partitions: Sequence[Partition]) -> Shard:
@@ -249,6 +300,10 @@ class Router:
         """
         assert self._map is not None
         found = await self._map.read({address: shard.commands for address, shard in self._cluster_shards()})
+        self._slots = found
+        for supervisor, target in self._further:
+            if target is not None and target.has_moved:
+                supervisor.switch("its slot has another primary")
         wanted: dict[Address, list[Partition]] = {}
         for partition in self.partitions:
             wanted.setdefault(found.primary_of(partition.slot), []).append(partition)

@@ -106,9 +106,8 @@ class Shard:
 
     def switch(self, reason: str) -> None:
         """Reconnect both links without delay, because the primary was replaced."""
-        self.break_links(reason)
-        self.commands.retry_now()
-        self.messages.retry_now()
+        self.commands.switch(reason)
+        self.messages.switch(reason)
 
     def note_gap(self) -> None:
         """Record that publications may have been lost, and report it as `report_gap` does."""

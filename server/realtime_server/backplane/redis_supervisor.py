@@ -70,6 +70,12 @@ class LinkSupervisor:
         """Abort the attempt under way and try again at once, when there is reason to expect success."""
         self._retry_now.set()
 
+    def switch(self, reason: str) -> None:
+        """Reconnect without delay, because the primary was replaced."""
+        if self._link is not None:
+            self._link.mark_broken(reason)
+        self.retry_now()
+
     async def stop(self) -> None:
         """Stop reconnecting and close the link. Idempotent."""
         if self._task is not None:
