@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/component/test_redis_tls.py tests/contract/backplane/test_redis_failover.py tests/component/sdk/test_moving.py \
   tests/contract/test_older_servers.py tests/scenarios/test_brakes.py tests/scenarios/test_canary.py tests/scenarios/test_api_handover.py \
   tests/scenarios/test_rollout.py tests/scenarios/test_scaling.py tests/scenarios/test_failures.py \
-  tests/component/socket_io/test_recovery.py tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
+  tests/component/socket_io/test_recovery.py tests/component/socket_io/test_emitters_cluster.py tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
   tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
   tests/component/plain/test_moving.py tests/component/browser/test_plain_page.py tests/component/browser/test_chat_example.py \
   tests/component/monitoring/test_queries.py tests/component/monitoring/test_rules.py tests/model tests/component/tracing \

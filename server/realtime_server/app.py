@@ -40,6 +40,7 @@ from realtime_server.core.ports.route_hooks import NoRouteHooks, RouteHooks
 from realtime_server.core.ports.tracing import NO_TRACING, Tracing
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.serving import Serving
+from realtime_server.emitted_events import EmittedEvents, open_emitted_events
 from realtime_server.hooks.factory import HookClient
 from realtime_server.hooks.hook_metrics import HookCollector
 from realtime_server.keys import key_files
@@ -47,7 +48,7 @@ from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import Freshness, PublishedKeys
 from realtime_server.listening import Listener, ReusePortGroup
-from realtime_server.metrics import ApiPortCollector, ClientPortCollector, registry_of
+from realtime_server.metrics import ApiPortCollector, ClientPortCollector, EmitterCollector, registry_of
 from realtime_server.namespace_settings import channel_options
 from realtime_server.settings import Settings
 from realtime_server.socket_io.cluster_sockets import ClusterSockets
@@ -192,6 +193,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         keeps=lambda: serving.serves,
         tls=None if api_certificate is None else lambda: api_certificate.context,
     )
+    emitters = open_emitted_events(settings.protocols.socket_io, protocols, backplane.open_feed, node.clock)
     clients = ClientPort(
         node,
         client_port_settings(settings),
@@ -203,7 +205,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     )
     registry = registry_of(node, index)
     registry.register(ApiCollector(api.usage, index))
-    for collector in _collectors(index, remote_keys, hooks, backplane, exporting):
+    for collector in _collectors(index, remote_keys, hooks, backplane, exporting, emitters):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))
     if api_certificate is not None:
@@ -215,7 +217,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     histories = HistoryArchive(backplane.archive, lambda channel: _history_of(node, channel))
     probe = SelfProbe(node, _probe_identity(settings, backend))
     control = await worker.serve(serving, control_socket, registry, histories, probe, listening=lambda: group.joined)
-    started = asyncio.create_task(_start(node, remote_keys, hooks), name="node-start")
+    started = asyncio.create_task(_start(node, remote_keys, hooks, emitters), name="node-start")
     pacing = asyncio.create_task(serving.run(), name="serving")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     broken = asyncio.create_task(node.broken.wait(), name="broken")
@@ -249,6 +251,8 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
         await control.cleanup()
         if hooks is not None:
             await hooks.stop()
+        if emitters is not None:
+            await emitters.stop()
         await _stop(node, remote_keys, exporting)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
@@ -306,6 +310,7 @@ def _collectors(
     hooks: HookClient | None,
     backplane: Backplane,
     exporting: WorkerTracing | None,
+    emitters: EmittedEvents | None,
 ) -> Iterator[Collector]:
     """Metrics of what not every worker has."""
     yield UsageCollector(backplane.usage, index)
@@ -315,6 +320,9 @@ def _collectors(
         yield KeysCollector(remote_keys, index)
     if exporting is not None:
         yield exporting.collector(index)
+    if emitters is not None:
+        inbox, feed = emitters.inbox, emitters.feed
+        yield EmitterCollector(inbox.received, inbox.refused, lambda: feed.connected, index)
 
 
 def _tracing(settings: Settings, index: int) -> WorkerTracing | None:
@@ -333,7 +341,9 @@ def _hooks(settings: Settings, backplane: Backplane, tracing: Tracing) -> HookCl
     return HookClient(hooks, routes, backplane.open_queue, str(uuid.uuid4()), tracing)
 
 
-async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClient | None) -> None:
+async def _start(
+    node: Node, remote_keys: PublishedKeys | None, hooks: HookClient | None, emitters: EmittedEvents | None
+) -> None:
     """Do what has to be done before clients can come: for as long as it takes until what is published arrives.
 
     Keys that cannot be read yet are no reason to stay away.
@@ -343,6 +353,8 @@ async def _start(node: Node, remote_keys: PublishedKeys | None, hooks: HookClien
     await node.start()
     if hooks is not None:
         await hooks.start()
+    if emitters is not None:
+        await emitters.start()
     while not node.broker.healthy:  # noqa: ASYNC110 - it depends on the clock too, so nothing can announce it
         await asyncio.sleep(PROOF_SECONDS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from realtime_server.core.metrics.counters import LatencyHistogram
 from realtime_server.core.node import Node, count_subscriptions
+from realtime_server.socket_io.emitter_inbox import EmitterFormat
 from realtime_server.transports.client_port import ClientPort
 from realtime_server.transports.tls import Certificate
 
@@ -155,6 +156,37 @@ class ApiPortCollector(WorkerCollector):
         """Yield the current value of each metric."""
         text = "Expiry of the first certificate in the chain of the API's port, as a Unix time."
         yield self._gauge("api_tls_certificate_expiry_timestamp_seconds", text, self._certificate.expires_at)
+
+
+class EmitterCollector(WorkerCollector):
+    """Collector of the metrics of what backends emit over Redis."""
+
+    def __init__(
+        self,
+        received: Mapping[tuple[EmitterFormat, str], int],
+        refused: Mapping[tuple[EmitterFormat, str], int],
+        is_connected: Callable[[], bool],
+        worker: int,
+    ) -> None:
+        super().__init__(worker)
+        self._received = received
+        self._refused = refused
+        self._is_connected = is_connected
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the current value of each metric."""
+        text = "1 while messages of emitters are received."
+        yield self._gauge("emitters_connected", text, int(self._is_connected()))
+        text = "Messages of emitters that this worker received and understood, by format and kind."
+        yield self._by_format("emitter_messages", text, "kind", self._received)
+        text = "Messages of emitters that this worker received and did not carry out, by format and reason."
+        yield self._by_format("emitter_refused", text, "reason", self._refused)
+
+    def _by_format(self, name: str, text: str, label: str, values: Mapping[tuple[EmitterFormat, str], int]) -> Metric:
+        family = CounterMetricFamily(PREFIX + name, text, labels=["worker", "format", label])
+        for (kind, value), count in values.items():
+            family.add_metric([self._worker, str(kind), str(value)], count)
+        return family
 
 
 def registry_of(node: Node, worker: int) -> CollectorRegistry:

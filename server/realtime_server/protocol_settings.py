@@ -38,6 +38,49 @@ class SocketIoNamespace(BaseModel):
     client_events: tuple[Literal["subscribe", "publish", "history", "presence"], ...] = ("subscribe", "publish")
 
 
+RedisName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_.:/{}-]+$")]
+"""Name or beginning of names in Redis, without characters that patterns of pub/sub have."""
+
+
+class RedisEmitter(BaseModel):
+    """Format of @socket.io/redis-emitter; `key` is its option, the beginning of its pub/sub channels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: RedisName = "socket.io"
+
+
+class RedisStreamsEmitter(BaseModel):
+    """Format of @socket.io/redis-streams-emitter; `stream` is its option `streamName`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stream: RedisName = "socket.io"
+
+
+class PythonEmitter(BaseModel):
+    """Format of python-socketio's RedisManager, from 5.14 on; `channel` is its argument."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channel: RedisName = "socketio"
+
+
+class Emitters(BaseModel):
+    """Formats in which backends may write to the Redis of `backplane`. One that is absent is not read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redis_emitter: RedisEmitter | None = None
+    redis_streams: RedisStreamsEmitter | None = None
+    python_socketio: PythonEmitter | None = None
+
+    @property
+    def are_read(self) -> bool:
+        """True when there is a format to read."""
+        return any(each is not None for each in (self.redis_emitter, self.redis_streams, self.python_socketio))
+
+
 class SocketIo(BaseModel):
     """Socket.IO 4: WebSocket and polling on one path, whose slash at the end clients add.
 
@@ -49,6 +92,7 @@ class SocketIo(BaseModel):
     enabled: bool = False
     path: Annotated[str, Field(max_length=128, pattern=r"^/([a-zA-Z0-9_.~-]+/)+$")] = "/socket.io/"
     namespaces: tuple[SocketIoNamespace, ...] = ()
+    emitters: Emitters = Emitters()
 
     @field_validator("path")
     @classmethod

@@ -100,6 +100,10 @@ SOCKET_IO: tuple[tuple[str, str, JsonObject], ...] = (
         {"namespaces": [{"name": "/", "channelNamespace": "chat"}]},
     ),
     ("namespaces[0].clientEvents[0]", "Unsupported value", {"namespaces": [{"name": "/", "clientEvents": ["Join"]}]}),
+    ("emitters.formats[0]", "Unsupported value", {"emitters": {"formats": ["Pickle"]}}),
+    ("emitters.key", "must have letters, digits and _.:/{}- only", {"emitters": {"key": "a*"}}),
+    ("emitters.stream", "must have letters, digits and _.:/{}- only", {"emitters": {"stream": "a b"}}),
+    ("emitters.channel", "must have letters, digits and _.:/{}- only", {"emitters": {"channel": "[a]"}}),
 )
 EVERYWHERE: JsonObject = {"namespaceSelector": {}}
 LOGIN = "username needs password: an ACL user logs in with both (any password does for a user with nopass)"

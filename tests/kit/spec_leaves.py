@@ -42,7 +42,12 @@ NAMESPACE: JsonObject = {
 }  # fmt: skip
 """A namespace without slowConsumer, which these options exclude."""
 PROTOCOLS: JsonObject = {
-    "socketIO": {"mode": "Enabled", "path": "/live/", "namespaces": [{"name": "/used", "channelNamespace": "slow"}]},
+    "socketIO": {
+        "mode": "Enabled", "path": "/live/", "namespaces": [{"name": "/used", "channelNamespace": "slow"}],
+        "emitters": {
+            "formats": ["RedisEmitter", "RedisStreams", "PythonSocketIO"], "key": "io", "stream": "io", "channel": "io",
+        },
+    },
     "webSocket": {
         "routes": [
             {

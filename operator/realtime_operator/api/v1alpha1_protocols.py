@@ -42,6 +42,16 @@ SocketNamespaceName = Annotated[
         lambda name: re.fullmatch(_SOCKET_NAMESPACE, name) is not None,
     ),
 ]
+_REDIS_NAME = "^[a-zA-Z0-9_.:/{}-]+$"
+RedisName = Annotated[
+    str,
+    Field(min_length=1, max_length=64),
+    Check(
+        f"self.matches('{_REDIS_NAME}')",
+        "must have letters, digits and _.:/{}- only, as it becomes a part of patterns",
+        lambda name: re.fullmatch(_REDIS_NAME, name) is not None,
+    ),
+]
 
 
 class CentrifugeProtocol(Model):
@@ -72,6 +82,29 @@ class SocketNamespace(Model):
     """
 
 
+class Emitters(Model):
+    """Formats in which backends may write to the Redis of the cluster what sockets of all servers are to get.
+
+    Whoever may write to that Redis may send to every socket.
+    """
+
+    formats: Annotated[
+        tuple[Literal["RedisEmitter", "RedisStreams", "PythonSocketIO"], ...], Field(max_length=3), SET
+    ] = ()
+    """Formats that the servers read.
+
+    `RedisEmitter`: of npm's `@socket.io/redis-emitter`, which emitters of other languages have too. `RedisStreams`: of
+    `@socket.io/redis-streams-emitter`. `PythonSocketIO`: of `RedisManager` of python-socketio from 5.14 on; messages of
+    earlier versions are pickles, which are never read.
+    """
+    key: RedisName = "socket.io"
+    """Option `key` of `@socket.io/redis-emitter`: the beginning of the names of its channels."""
+    stream: RedisName = "socket.io"
+    """Option `streamName` of `@socket.io/redis-streams-emitter`: the key of the stream."""
+    channel: RedisName = "socketio"
+    """Argument `channel` of python-socketio's `RedisManager`."""
+
+
 class SocketIoProtocol(Model):
     """Socket.IO 4: WebSocket and polling, with an upgrade from one to the other."""
 
@@ -81,6 +114,8 @@ class SocketIoProtocol(Model):
     """Path of all transports. An Ingress with `paths` needs it, or /."""
     namespaces: Annotated[tuple[SocketNamespace, ...], Field(max_length=16), MAP_BY_NAME] = ()
     """Namespaces that clients may connect to. Others are refused with `Invalid namespace`. When empty there is `/`."""
+    emitters: Emitters = Emitters()
+    """Formats of existing backends that emit over Redis."""
 
 
 class Protocols(Model):

@@ -16,6 +16,7 @@ from realtime_server.backplane.redis_usage import RedisUsage
 from realtime_server.core.model.revocation import MAX_REVOCATIONS
 from realtime_server.core.ports.archive import StreamArchive
 from realtime_server.core.ports.backplane import Broker, ChannelOccupancy, EventQueue, PresenceStore, RevocationStore
+from realtime_server.core.ports.feed import Feed, FeedSource
 from realtime_server.core.ports.session_store import MAX_STATES, SessionStore
 from realtime_server.settings import Settings
 
@@ -28,7 +29,8 @@ class Backplane(NamedTuple):
 
     `open_queue` opens the queue of a name with a capacity in events; all servers must use the same capacity.
     `usage` returns the use of each Redis by name, empty where there is none. `archive` is None where streams are in the
-    memory of the process alone.
+    memory of the process alone. `open_feed` opens a feed of what other programs write to the backplane, None where they
+    cannot.
     """
 
     broker: Broker
@@ -39,6 +41,7 @@ class Backplane(NamedTuple):
     sessions: SessionStore
     usage: Callable[[], Mapping[str, RedisUsage]] = dict
     archive: StreamArchive | None = None
+    open_feed: Callable[[FeedSource], Feed] | None = None
 
 
 def open_backplane(settings: Settings) -> Backplane:
@@ -60,6 +63,7 @@ def open_backplane(settings: Settings) -> Backplane:
 def _open_redis(redis: configuration.Redis, prefix: str, ordered: Collection[str]) -> Backplane:
     from realtime_server.backplane.redis import RedisBroker, open_router
     from realtime_server.backplane.redis_archive import RedisArchive
+    from realtime_server.backplane.redis_feed import RedisFeed
     from realtime_server.backplane.redis_occupancy import RedisOccupancy
     from realtime_server.backplane.redis_presence import RedisPresence
     from realtime_server.backplane.redis_queue import RedisEventQueue
@@ -77,4 +81,5 @@ def _open_redis(redis: configuration.Redis, prefix: str, ordered: Collection[str
         RedisSessionStore(router, most=MAX_STATES),
         lambda: router.usage,
         RedisArchive(router, broker.lifetimes),
+        lambda source: RedisFeed(router, source),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 from prometheus_client.registry import Collector
@@ -25,7 +26,7 @@ from realtime_server.hooks.http_backend import HttpBackend
 from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import PublishedKeys
-from realtime_server.metrics import ClientPortCollector, NodeCollector
+from realtime_server.metrics import ClientPortCollector, EmitterCollector, NodeCollector
 from realtime_server.settings import Settings
 from realtime_server.tracing.exporter import ExportUsage
 from realtime_server.tracing.sampler import BoundedSampler
@@ -122,6 +123,7 @@ async def test_metrics_of_the_server_are_documented() -> None:
         UsageCollector(dict, 0),
         TracingCollector(ExportUsage(), BoundedSampler(1), 0),
         KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
+        EmitterCollector(Counter(), Counter(), lambda: True, 0),
     ]
     families = [family for collector in collectors for family in collector.collect()]
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realtime_operator.api.base import JsonObject, JsonValue
-from realtime_operator.api.v1alpha1_protocols import Protocols, SocketIoProtocol
+from realtime_operator.api.v1alpha1_protocols import Emitters, Protocols, SocketIoProtocol
 from realtime_operator.builders.configuration.routes import route_config
 from realtime_operator.builders.configuration.server_defaults import server_word
 
@@ -29,4 +29,19 @@ def _socket_io(socket_io: SocketIoProtocol) -> JsonObject:
         }
         for each in socket_io.namespaces
     ]
-    return {"enabled": True, "path": socket_io.path, "namespaces": namespaces}
+    return {
+        "enabled": True,
+        "path": socket_io.path,
+        "namespaces": namespaces,
+        "emitters": _emitters(socket_io.emitters),
+    }
+
+
+def _emitters(emitters: Emitters) -> JsonObject:
+    """Return where the servers read each format; null for one that is off."""
+    places: dict[str, tuple[str, JsonObject]] = {
+        "RedisEmitter": ("redis_emitter", {"key": emitters.key}),
+        "RedisStreams": ("redis_streams", {"stream": emitters.stream}),
+        "PythonSocketIO": ("python_socketio", {"channel": emitters.channel}),
+    }
+    return {name: place if kind in emitters.formats else None for kind, (name, place) in places.items()}

@@ -22,6 +22,11 @@ EVENT_HOOK: Defaults = {
 }  # fmt: skip
 API_KEY: Defaults = {"methods": [], "channels": [], "calls_per_second": 0}
 SOCKET_NAMESPACE: Defaults = {"channel_namespace": None, "client_events": ["subscribe", "publish"]}
+EMITTERS: Defaults = {
+    "redis_emitter": OptionalDefaults({"key": "socket.io"}),
+    "redis_streams": OptionalDefaults({"stream": "socket.io"}),
+    "python_socketio": OptionalDefaults({"channel": "socketio"}),
+}
 TRACING: Defaults = {
     "sampling_rate_per_million": 0, "max_traces_per_second": 100, "headers": [], "ca_file": None,
     "service_name": "realtime-server", "service_namespace": "",
@@ -53,7 +58,12 @@ SERVER: Defaults = {
     "compression": {"enabled": False, "threshold_bytes": 1024},
     "protocols": {
         "centrifuge": {"enabled": True},
-        "socket_io": {"enabled": False, "path": "/socket.io/", "namespaces": ListDefaults(SOCKET_NAMESPACE)},
+        "socket_io": {
+            "enabled": False,
+            "path": "/socket.io/",
+            "namespaces": ListDefaults(SOCKET_NAMESPACE),
+            "emitters": EMITTERS,
+        },
         "web_socket": {"routes": ListDefaults(ROUTE)},
     },
     "limits": {
