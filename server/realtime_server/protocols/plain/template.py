@@ -20,9 +20,7 @@ from realtime_server.core.model.namespaces import MAX_CHANNEL_BYTES, namespace_o
 MAX_VALUE_BYTES = 128
 MAX_PLACEHOLDERS = 8
 _PIECES = re.compile(r"\{([^{}]*)\}|([^{}]+)|(.)", re.DOTALL)
-_NAMES = re.compile(
-    r"sub|(?:meta|path)\.[A-Za-z0-9_-]{1,64}|query\.[A-Za-z0-9_.-]{1,64}|header\.[a-z0-9-]{1,64}"
-)
+_NAMES = re.compile(r"sub|(?:meta|path)\.[A-Za-z0-9_-]{1,64}|query\.[A-Za-z0-9_.-]{1,64}|header\.[a-z0-9-]{1,64}")
 _CONSTANT = re.compile(r"[^\s{}]+")
 SECRETS = frozenset({"access_token", "authorization", "cookie", "proxy-authorization", "sec-websocket-protocol"})
 """Names of parameters and headers with credentials."""
