@@ -10,8 +10,8 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 EPOCH = "pXsv4b6yRKa7wJ2q"
 CLIENT = "32251c526d1c4c5f9c0b7d5b1f3a4e21"
-SOCKET = "1f6b8e0c9d4a4c55b0f2a7d3c8e91b60"
-OTHER_SOCKET = "c04d7a1e5b3f4f92a6d8e2b1907c35fa"
+SOCKET = "io-1f6b8e0c9d4a4c55b0f2a7d3c8e91b60"
+OTHER_SOCKET = "io-c04d7a1e5b3f4f92a6d8e2b1907c35fa"
 ALICE: Json = {"user": "alice", "client": CLIENT, "conn_info": {"name": "Alice"}}
 POSITION: Json = {"offset": 7, "epoch": EPOCH}
 DONE: Json = {"result": {}}

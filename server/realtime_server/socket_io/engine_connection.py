@@ -30,7 +30,7 @@ from realtime_server.protocols.socket_io.errors import SocketIoError
 from realtime_server.protocols.socket_io.namespace_codec import Framing
 from realtime_server.protocols.socket_io.packets import Packet, PacketDecoder, PacketLimits, PacketType, encode_packet
 from realtime_server.socket_io.polling_wire import CONGESTED_BYTES, PollingFlusher, PollingWire
-from realtime_server.socket_io.socket_namespace import SocketNamespace
+from realtime_server.socket_io.socket_namespace import SocketNamespace, socket_id
 from realtime_server.socket_io.socket_session import SocketHandlers, SocketSession
 
 CONNECT_SECONDS = 45.0
@@ -414,7 +414,8 @@ class EngineConnection:
 
         def make(context: SessionContext, client: str, secret: str) -> SocketSession:
             del secret
-            session = SocketSession(self._context.handlers, context, view, namespace, client, self._info)
+            handlers = self._context.handlers
+            session = SocketSession(handlers, context, view, namespace, socket_id(client), self._info)
             view.session = self._sockets[namespace.name] = session
             return session
 

@@ -29,7 +29,7 @@ from realtime_server.socket_io.kept_rooms import KeptRooms
 from realtime_server.socket_io.returning_sockets import ReturningSockets
 from realtime_server.socket_io.room_reads import acknowledge_history, acknowledge_presence
 from realtime_server.socket_io.socket_index import SocketIndex
-from realtime_server.socket_io.socket_namespace import ClientEvent
+from realtime_server.socket_io.socket_namespace import ClientEvent, is_socket_id
 from realtime_server.socket_io.socket_session import QueuedEvent, SocketSession
 
 NOWHERE = StreamPosition(0, "")
@@ -42,6 +42,7 @@ ALLOWED = {
     ClientEvent.PRESENCE: "see who is in",
 }
 """Verbs of what the events do, for refusals."""
+OTHER_SOCKET = "permission denied: the room is another socket, which clients may join by a token or the server API only"
 COMES_BACK = frozenset({codes.INTERNAL, codes.TOO_MANY_REQUESTS})
 """Errors of a CONNECT that pass: the connection is closed, after which clients try again by themselves."""
 _strings: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
@@ -172,6 +173,8 @@ class SocketHandlers:
     async def _subscribe(self, session: SocketSession, channel: str, event: QueuedEvent) -> None:
         packet = event.packet
         options = subscribe_options(packet.items())
+        if not options.token:
+            _refuse_other_socket(session, channel)
         wanted, absence = _asked(session, channel, options.since)
         if channel in event.revoked:
             raise CommandError(codes.PERMISSION_DENIED)
@@ -238,6 +241,13 @@ class SocketHandlers:
             session.acknowledge(packet.id, b"[%b]" % PLACEHOLDER, (answer,))
         else:
             session.acknowledge(packet.id, found if found.lstrip().startswith(b"[") else b"[%b]" % found)
+
+
+def _refuse_other_socket(session: SocketSession, channel: str) -> None:
+    """Raise CommandError for the room that is another socket: what backends send to that one is for it alone."""
+    room = session.namespace.room_of(channel)
+    if room is not None and room != session.client and is_socket_id(room):
+        raise CommandError(codes.PERMISSION_DENIED, OTHER_SOCKET)
 
 
 async def _publish(publishing: Publishing, session: SocketSession, channel: str, packet: Packet) -> None:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from realtime_server.core.model.namespaces import DEFAULT, namespace_of
 from realtime_server.protocols.socket_io.namespace_codec import NamespaceCodec
+
+_SOCKET_ID = re.compile(r"io-[0-9a-f]{32}")
+
+
+def socket_id(client: str) -> str:
+    """Return the id of the socket that a session with this id is: of a form that no other name has by chance."""
+    return f"io-{client}"
+
+
+def is_socket_id(room: str) -> bool:
+    """Return True for a room that is one socket, or would be if there was one with this id."""
+    return _SOCKET_ID.fullmatch(room) is not None
 
 
 class ClientEvent(StrEnum):

@@ -70,7 +70,7 @@ class Cluster:
         client = self.world.open()
         first, *missed = await client.ask(f"40{namespace},{msgspec.json.encode(auth).decode()}")
         assert isinstance(first, str)
-        found = re.fullmatch(rf'40{namespace},{{"sid":"([0-9a-f]+)","pid":"([0-9a-f]{{32}})"}}', first)
+        found = re.fullmatch(rf'40{namespace},{{"sid":"(io-[0-9a-f]{{32}})","pid":"([0-9a-f]{{32}})"}}', first)
         assert found is not None, first
         offset = auth.get("offset")
         socket = Socket(client, found[1], found[2], offset if isinstance(offset, str) else None)

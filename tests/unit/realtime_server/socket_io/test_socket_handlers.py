@@ -20,6 +20,8 @@ from realtime_server.core.ports.backend import Connected, Disconnected, Hook
 from realtime_server.core.ports.session_store import Kept
 from realtime_server.core.server_api import ServerApi
 from realtime_server.core.sessions.session import Session
+from realtime_server.socket_io.emissions import emission_of
+from realtime_server.socket_io.socket_index import SocketSelection
 from tests.kit.server_doubles import SECRET, connected, send
 from tests.kit.tokens import connection_token, subscription_token
 from tests.unit.realtime_server.socket_io.world import World, settle
@@ -234,6 +236,26 @@ async def test_a_private_room_needs_a_token() -> None:
     token = subscription_token(SECRET, "ann", "$chat:a")
     [answer] = await client.ask(f'421["subscribe","$chat:a",{{"token":"{token}"}}]')
     assert str(answer).startswith('431[{"offset":0,')
+
+
+async def test_the_room_of_another_socket_needs_a_token() -> None:
+    """What backends send to one socket, or have it join, is for it alone; a client may know its id by presence."""
+    world = World()
+    alice, eve = world.open(), world.open()
+    socket = await alice.connect("/chat", {"token": TOKEN})
+    own = await eve.connect("/chat", {"token": connection_token(SECRET, "eve")})
+    message = "permission denied: the room is another socket, which clients may join by a token or the server API only"
+    assert await eve.ask(f'42/chat,1["subscribe","{socket}"]') == [
+        f'43/chat,1[{{"error":{{"code":103,"message":"{message}"}}}}]'
+    ]
+    [refused] = await eve.ask(f'42/chat,2["subscribe","{socket}",{{"token":"x"}}]')
+    assert '"error"' in str(refused)
+    assert world.server.emissions.deliver(emission_of(SocketSelection("/chat", frozenset({socket})), ["x"])) == 1
+    granted = subscription_token(SECRET, "eve", f"chat:{socket}")
+    [answer] = await eve.ask(f'42/chat,3["subscribe","{socket}",{{"token":"{granted}"}}]')
+    assert str(answer).startswith('43/chat,3[{"offset":0,')
+    [answer] = await eve.ask(f'42/chat,4["subscribe","{own}"]')
+    assert str(answer).startswith('43/chat,4[{"offset":0,')
 
 
 async def test_the_number_of_rooms_is_bounded() -> None:
