@@ -18,9 +18,14 @@ def connect_error(error: BaseException) -> str:
 
 
 def _verify_code(error: BaseException) -> int:
-    """Return OpenSSL's verification error code from an error or its causes; 0 for any other failure."""
+    """Return OpenSSL's verification error code from an error or its causes; 0 for any other failure.
+
+    Causes may form a circle: libraries that raise one error object in several tasks make some.
+    """
     found: BaseException | None = error
-    while found is not None:
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
         # aiohttp's own error subclasses SSLCertVerificationError but lacks its attributes.
         code = getattr(found, "verify_code", None)
         if isinstance(code, int):

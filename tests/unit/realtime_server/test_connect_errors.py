@@ -68,3 +68,10 @@ def test_another_reason_has_none(tmp_path: Path) -> None:
     assert connect_error(error) == str(error)
     assert connect_error(OSError("refused")) == "refused"
     assert connect_error(TimeoutError()) == "TimeoutError"
+
+
+def test_errors_that_cause_each_other_are_read_once() -> None:
+    """A library that raises one error in several tasks makes such a circle."""
+    one, other = OSError("one"), OSError("other")
+    one.__context__, other.__context__ = other, one
+    assert connect_error(one) == "one"
