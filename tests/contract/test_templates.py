@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from realtime_operator.api.v1alpha1_routes import SECRET_PLACEHOLDER, TEMPLATE, ChannelTemplate, namespace_of
-from realtime_server.protocols.plain.template import SECRETS, Source, TemplateError, parse_template
+from realtime_server.protocols.channel_templates import TemplateError
+from realtime_server.protocols.plain.template import SECRETS, Source, parse_template
 
 PIECES = (
     "a", ":", "#", "$", "ö", " ", "{sub}", "{query.id}", "{meta.tenant}", "{header.x-id}", "{path.room}", "{header.X}",

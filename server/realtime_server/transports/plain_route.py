@@ -13,6 +13,7 @@ from realtime_server.core.ports.backend import TransportInfo
 from realtime_server.core.ports.client import Connection
 from realtime_server.core.ports.route_hooks import RouteHooks
 from realtime_server.core.sessions.session import Session, SessionContext
+from realtime_server.protocols.channel_templates import PlaceholderError
 from realtime_server.protocols.plain.codec import (
     Bare,
     Envelope,
@@ -27,7 +28,7 @@ from realtime_server.protocols.plain.plain_session import PlainSession, RouteSer
 from realtime_server.protocols.plain.request import RequestError, RouteRequest, read_request
 from realtime_server.protocols.plain.resumption import LOST, SINCE, Resumption
 from realtime_server.protocols.plain.route import Route
-from realtime_server.protocols.plain.template import Header, PlaceholderError
+from realtime_server.protocols.plain.template import Header
 from realtime_server.transports.compression import Deflater
 from realtime_server.transports.frames import PING, frame_binary, frame_text
 from realtime_server.transports.stream import chunk

@@ -26,6 +26,7 @@ from realtime_server.core.ports.client import Connection
 from realtime_server.core.ports.route_hooks import Opened, RouteHooks, RouteMessage
 from realtime_server.core.sessions.queueing_session import QueueingSession
 from realtime_server.core.sessions.session import SessionContext
+from realtime_server.protocols.channel_templates import PlaceholderError
 from realtime_server.protocols.plain import route as closing
 from realtime_server.protocols.plain.codec import PlainCodec
 from realtime_server.protocols.plain.epochs import Epochs
@@ -33,7 +34,7 @@ from realtime_server.protocols.plain.request import RouteRequest
 from realtime_server.protocols.plain.resumption import Resumption
 from realtime_server.protocols.plain.route import PublishAction, Route
 from realtime_server.protocols.plain.selection import CONNECT, DEFAULT, DISCONNECT, Selected
-from realtime_server.protocols.plain.template import ChannelTemplate, PlaceholderError
+from realtime_server.protocols.plain.template import ChannelTemplate
 
 MOVES = frozenset({codes.SHUTDOWN, codes.FORCE_RECONNECT})
 """Codes with which connections are moved to other servers."""

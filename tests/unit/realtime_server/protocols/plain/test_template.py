@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from realtime_server.core.auth.claims import Claims
 from realtime_server.core.model.namespaces import MAX_CHANNEL_BYTES, namespace_of
-from realtime_server.protocols.plain.template import (
-    MAX_VALUE_BYTES,
-    PlaceholderError,
-    TemplateError,
-    parse_template,
-)
+from realtime_server.protocols.channel_templates import MAX_VALUE_BYTES, PlaceholderError, TemplateError
+from realtime_server.protocols.plain.template import parse_template
 
 ALICE = Claims("alice", meta=b'{"tenant":"acme","number":7,"on":true,"list":[1]}')
 NO_QUERY: Mapping[str, Sequence[str]] = {}
