@@ -11,7 +11,7 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/scenarios/test_rollout.py tests/scenarios/test_scaling.py tests/scenarios/test_failures.py \
   tests/component/socket_io/test_recovery.py tests/component/socket_io/test_emitters_cluster.py tests/component/cli/test_undo.py tests/component/api/test_leaving.py tests/component/server/test_slow_reader_lives.py \
   tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
-  tests/component/plain/test_moving.py tests/component/browser/test_plain_page.py tests/component/browser/test_chat_example.py \
+  tests/component/rabbitmq tests/component/plain/test_moving.py tests/component/browser/test_plain_page.py tests/component/browser/test_chat_example.py \
   tests/component/monitoring/test_queries.py tests/component/monitoring/test_rules.py tests/model tests/component/tracing \
   tests/contract/backplane/test_archive.py tests/contract/backplane/test_ordered_recovery.py tests/component/test_redis_exporter.py tests/component/cli/test_backup.py
 # Tests that measure a server's memory and rates: nothing runs beside them.
@@ -75,8 +75,9 @@ test-debian13: setup ## Unit, golden, contract and component tests on Debian 13:
 	@hack/setup-system.sh debian
 	$(RUN) -m tests.kit.debian_root make suite VENV=/opt/environment ON=debian13
 
-test-thorough: setup ## What takes long: faults of Redis on real processes, moving the clients of every SDK, servers of older commits, the model
+test-thorough: setup ## What takes long: faults of Redis and RabbitMQ on real processes, moving the clients of every SDK, servers of older commits, the model
 	@hack/setup-system.sh model
+	@hack/setup-system.sh rabbitmq
 	$(RUN) -m tests.kit.retried -n 4 --dist loadfile $(THOROUGH)
 
 model: $(STAMP) ## Search the model of moving connections (model/) for an order of events that breaks a promise

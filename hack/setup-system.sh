@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the system packages that a verb needs: `test` (Redis and its exporter, Node.js, Chromium, Prometheus, a C compiler, network
 # namespaces), `cluster` (a container runtime, etcd, proxies), `sdks` (a JDK and Maven, for the stock SDK in Java),
-# `apiserver` (etcd alone), `model` (Spin), `proxies` (nginx, HAProxy, Caddy, Apache) or `debian` (what makes and enters the
-# root of another Debian).
+# `apiserver` (etcd alone), `rabbitmq`, `model` (Spin), `proxies` (nginx, HAProxy, Caddy, Apache) or `debian` (what makes and
+# enters the root of another Debian).
 # On Debian or Ubuntu as root it installs them; elsewhere it says what is missing and ends with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,10 +15,11 @@ case "${1:-}" in
     /usr/lib/cni/bridge:containernetworking-plugins haproxy:haproxy caddy:caddy) ;;
   sdks) wanted=(javac:default-jdk-headless mvn:maven) ;;
   apiserver) wanted=(etcd:etcd-server) ;;
+  rabbitmq) wanted=(/usr/lib/rabbitmq/bin/rabbitmq-server:rabbitmq-server epmd:erlang-base) ;;
   model) wanted=(spin:spin gcc:gcc) ;;
   proxies) wanted=(nginx:nginx haproxy:haproxy caddy:caddy apache2:apache2-bin) ;;
   debian) wanted=(mmdebstrap:mmdebstrap ip:iproute2 setpriv:util-linux unshare:util-linux) ;;
-  *) echo "usage: $0 test|cluster|sdks|apiserver|model|proxies|debian" >&2; exit 2 ;;
+  *) echo "usage: $0 test|cluster|sdks|apiserver|rabbitmq|model|proxies|debian" >&2; exit 2 ;;
 esac
 
 missing=()
@@ -27,13 +28,20 @@ for pair in "${wanted[@]}"; do
   if [[ $program == /* ]]; then [[ -x $program ]] || missing+=("$package")
   else command -v "$program" >/dev/null || missing+=("$package"); fi
 done
-[[ ! $1 =~ ^(sdks|apiserver|proxies|debian)$ && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
+[[ ! $1 =~ ^(sdks|apiserver|rabbitmq|proxies|debian)$ && ! -e /usr/include/stdio.h ]] && missing+=(libc6-dev)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
     echo "installing system packages: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp)
+    # Tests start their own Redis and RabbitMQ: no service of the distribution is to begin with the installation.
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+      trap 'rm -f "$policy"' EXIT
+      printf '#!/bin/sh\nexit 101\n' >"$policy"
+      chmod +x "$policy"
+    fi
     { apt-get update -q && apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
     rm -f "$log"
   else

@@ -26,6 +26,7 @@ from realtime_server.admin.api_metrics import ApiCollector
 from realtime_server.admin.api_server import API_PATH, BODY_BYTES, ApiServer, document
 from realtime_server.admin.api_site import ApiSite
 from realtime_server.admin.history_archive import HistoryArchive
+from realtime_server.admin.queued_commands import QueuedCommands
 from realtime_server.admin.self_probe import ProbeIdentity, SelfProbe
 from realtime_server.backplane.factory import Backplane, open_backplane
 from realtime_server.backplane.redis_usage import UsageCollector
@@ -48,6 +49,7 @@ from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import Freshness, PublishedKeys
 from realtime_server.listening import Listener, ReusePortGroup
+from realtime_server.message_brokers.factory import Consumers, open_consumers
 from realtime_server.metrics import ApiPortCollector, ClientPortCollector, EmitterCollector, registry_of
 from realtime_server.namespace_settings import channel_options
 from realtime_server.settings import Settings
@@ -61,7 +63,7 @@ from realtime_server.transports.forwarded import TrustedProxies
 from realtime_server.transports.http_server import HttpRequest, Route
 from realtime_server.transports.plain_protocol import PlainProtocol, PlainSettings
 from realtime_server.transports.socket_io_protocol import NamespaceSettings, SocketIoProtocol, SocketIoSettings
-from realtime_server.transports.tls import Certificate, TlsSettings
+from realtime_server.transports.tls import Certificate, api_tls_settings, tls_settings
 
 if TYPE_CHECKING:
     from realtime_server.tracing.worker_tracing import WorkerTracing
@@ -205,7 +207,9 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
     )
     registry = registry_of(node, index)
     registry.register(ApiCollector(api.usage, index))
-    for collector in _collectors(index, remote_keys, hooks, backplane, exporting, emitters):
+    executor = QueuedCommands(ServerApi(node), settings.limits.outbox_bytes // 2, _cluster_sockets(protocols))
+    consumers = open_consumers(settings, index, executor, lambda: node.broker.healthy)
+    for collector in _collectors(index, remote_keys, hooks, backplane, exporting, emitters, consumers):
         registry.register(collector)
     registry.register(ClientPortCollector(clients, index))
     if api_certificate is not None:
@@ -230,6 +234,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
             started.result()
             await group.join()
             logger.info("worker listens", client_port=settings.listen.client_port, accelerated=ACCELERATED)
+            consumers.start()
             shared = group if settings.listen.shared else None
             following = asyncio.create_task(_follow(serving, clients, shared), name="accept-group")
             await asyncio.wait({stopping, broken, pacing}, return_when=asyncio.FIRST_COMPLETED)
@@ -237,7 +242,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
                 pacing.result()
             if node.broken.is_set():
                 await group.leave()  # the other workers accept what comes from now on
-            await _drain(settings, node, serving, api_site, stop_now)
+            await asyncio.gather(_drain(settings, node, serving, api_site, stop_now), consumers.stop())
             if node.broken.is_set():
                 raise WorkerBrokenError
     finally:
@@ -245,6 +250,7 @@ async def _run(settings: Settings, index: int, control_socket: Path, options: Ru
             if task is not None:
                 task.cancel()
         await group.leave()
+        await consumers.stop()
         await probe.close()
         await clients.close()
         await api_site.close()
@@ -311,6 +317,7 @@ def _collectors(
     backplane: Backplane,
     exporting: WorkerTracing | None,
     emitters: EmittedEvents | None,
+    consumers: Consumers,
 ) -> Iterator[Collector]:
     """Metrics of what not every worker has."""
     yield UsageCollector(backplane.usage, index)
@@ -323,6 +330,8 @@ def _collectors(
     if emitters is not None:
         inbox, feed = emitters.inbox, emitters.feed
         yield EmitterCollector(inbox.received, inbox.refused, lambda: feed.connected, index)
+    if consumers.consumers:
+        yield consumers.collector(index)
 
 
 def _tracing(settings: Settings, index: int) -> WorkerTracing | None:
@@ -457,17 +466,6 @@ def socket_io_settings(settings: Settings, compression_threshold: int | None) ->
     return SocketIoSettings(
         settings.protocols.socket_io.path, namespaces, connections_of_worker(settings), compression_threshold
     )
-
-
-def tls_settings(listen: configuration.Listen) -> TlsSettings | None:
-    """Where the certificate of clients' port is, None where it has none."""
-    tls = listen.tls
-    return None if tls is None else TlsSettings(tls.certificate_file, tls.key_file, tls.min_version)
-
-
-def api_tls_settings(tls: configuration.ApiTls) -> TlsSettings:
-    """Where the certificate of the API's port is."""
-    return TlsSettings(tls.certificate_file, tls.key_file, tls.min_version, tls.client_ca_file)
 
 
 async def _drain(settings: Settings, node: Node, serving: Serving, api_site: ApiSite, stop_now: asyncio.Event) -> None:

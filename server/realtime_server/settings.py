@@ -15,8 +15,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from realtime_server.api_settings import ApiKey
 from realtime_server.client_headers import RESERVED
 from realtime_server.core.model.namespaces import DEFAULT
+from realtime_server.message_broker_settings import Consumer, MessageBroker, check_consumers
 from realtime_server.namespace_settings import Namespace
 from realtime_server.protocol_settings import Protocols
 from realtime_server.route_settings import check_routes
@@ -287,25 +289,6 @@ class Hooks(Model):
         return names
 
 
-ApiMethod = Literal[
-    "publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "send", "refresh", "revoke", "presence",
-    "presence_stats", "history", "history_remove", "channels", "info", "emit", "join", "leave", "sockets",
-]  # fmt: skip
-
-
-class ApiKey(Model):
-    """A key for some methods and channels. No methods, no channels: all; 0 calls per second: no limit.
-
-    `channels` are patterns (`*`, `?`) that every channel of a call has to match. Calls are those of the whole server.
-    """
-
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_.-]+$")]
-    file: Path
-    methods: tuple[ApiMethod, ...] = ()
-    channels: tuple[str, ...] = ()
-    calls_per_second: Annotated[float, Field(ge=0)] = 0
-
-
 class Api(Model):
     """The HTTP server API; without a key every call is refused. The key in `key_file` may do everything.
 
@@ -422,6 +405,8 @@ class Settings(Model):
     api: Api = Api()
     admin: Admin = Admin()
     backplane: Backplane = Backplane()
+    brokers: Annotated[tuple[MessageBroker, ...], Field(max_length=16)] = ()
+    consumers: Annotated[tuple[Consumer, ...], Field(max_length=64)] = ()
     drain: Drain = Drain()
     tracing: Tracing | None = None
 
@@ -434,7 +419,9 @@ class Settings(Model):
         self.protocols.socket_io.require_channel_namespaces(names)
         if self.heartbeat.timeout_seconds >= self.heartbeat.interval_seconds:
             raise ValueError("heartbeat.timeout_seconds must be less than heartbeat.interval_seconds")
-        check_routes(self.protocols.web_socket, frozenset({DEFAULT, *names}), origins=bool(self.origins))
+        known = frozenset({DEFAULT, *names})
+        check_routes(self.protocols.web_socket, known, origins=bool(self.origins))
+        check_consumers(self.brokers, self.consumers, known)
         if self.workers > 1 and self.backplane.redis is None:
             raise ValueError("workers: more than one worker needs backplane.redis, which connects them")
         return self

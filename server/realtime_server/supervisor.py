@@ -22,10 +22,10 @@ import structlog
 
 from realtime_server.admin import admin_process
 from realtime_server.admin.shared_worker_state import SharedWorkerState
-from realtime_server.app import RunOptions, api_tls_settings, run_worker, tls_settings
+from realtime_server.app import RunOptions, run_worker
 from realtime_server.listening import bind, bind_unix
 from realtime_server.settings import Listen, Settings
-from realtime_server.transports.tls import Certificate, CertificateError
+from realtime_server.transports.tls import Certificate, CertificateError, api_tls_settings, tls_settings
 
 logger = structlog.get_logger()
 

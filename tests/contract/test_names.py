@@ -22,13 +22,21 @@ from realtime_operator.builders.configuration.config_map import full_config, ser
 from realtime_operator.builders.servers.replica_set import build_replica_set
 from realtime_server import settings
 from realtime_server.admin.api_handlers import METHODS
+from realtime_server.api_settings import ApiKey, ApiMethod
 from realtime_server.client_headers import RESERVED
 from realtime_server.hooks.signature import HEADER
+from realtime_server.message_broker_settings import (
+    Consumer,
+    DeadLetter,
+    MessageBroker,
+    QueuedCommands,
+    QueueMapping,
+    RabbitMq,
+    Retries,
+)
 from realtime_server.namespace_settings import History, Namespace
 from realtime_server.protocol_settings import SocketIoNamespace
 from realtime_server.settings import (
-    ApiKey,
-    ApiMethod,
     Compression,
     EventHook,
     JsonWebKeys,
@@ -93,6 +101,27 @@ EVERYTHING: JsonObject = {
         ],
     },
     "backplane": {"redis": {"external": {"url": {"secretKeyRef": REFERENCE}}}},
+    "brokers": [
+        {
+            "name": "main",
+            "rabbitMQ": {
+                "url": {"secretKeyRef": REFERENCE},
+                "tls": {name: {"secretKeyRef": REFERENCE} for name in ("ca", "certificate", "key")},
+            },
+        }
+    ],
+    "consumers": [
+        {
+            "broker": "main",
+            "queue": "orders",
+            "prefetch": 10_000,
+            "mapping": {"channel": "default:{routing_key.2}"},
+            "deadLetter": {"exchange": "dead", "routingKey": "orders"},
+            "retries": {"attempts": 20, "firstDelay": "1m", "maxDelay": "1m"},
+        },
+        {"broker": "main", "queue": "all", "mapping": {"commands": {"methods": ["Publish", "PresenceStats"]}}},
+        {"broker": "main", "queue": "some", "mapping": {"channelsHeader": "channels"}},
+    ],
     "rollout": {"drain": {"connectionsPerSecond": 1, "timeout": "720h", "settle": "1s"}},
     "tracing": {
         "endpoint": "https://collector:4318",
@@ -171,6 +200,27 @@ def test_every_field_of_the_spec_reaches_the_server() -> None:
     )  # fmt: skip
     assert read.backplane.redis is not None
     assert read.backplane.redis.url_file == Path("/etc/realtime/redis/url")
+    assert read.brokers == (
+        MessageBroker(
+            name="main",
+            rabbitmq=RabbitMq(
+                url_file=Path("/etc/realtime/brokers/main.url"),
+                ca_file=Path("/etc/realtime/brokers/main.ca.crt"),
+                certificate_file=Path("/etc/realtime/brokers/main.tls.crt"),
+                key_file=Path("/etc/realtime/brokers/main.tls.key"),
+            ),
+        ),
+    )
+    assert read.consumers[0] == Consumer(
+        broker="main",
+        queue="orders",
+        prefetch=10_000,
+        mapping=QueueMapping(channel="default:{routing_key.2}"),
+        dead_letter=DeadLetter(exchange="dead", routing_key="orders"),
+        retries=Retries(attempts=20, first_delay_seconds=60, max_delay_seconds=60),
+    )
+    assert read.consumers[1].mapping.commands == QueuedCommands(methods=("publish", "presence_stats"))
+    assert read.consumers[2].mapping.channels_header == "channels"
     assert read.drain.timeout_seconds == 2592000
     assert read.tracing == Tracing(
         endpoint="https://collector:4318",
@@ -260,6 +310,11 @@ def test_the_defaults_that_are_left_out_are_the_servers() -> None:
         (server_defaults.HOOK, RequestHook(url="http://a")),
         (server_defaults.EVENT_HOOK, EventHook(url="http://a")),
         (server_defaults.API_KEY, ApiKey(name="a", file=Path("a"))),
+        (
+            server_defaults.CONSUMER,
+            Consumer.model_construct(broker="a", queue="a", mapping=QueueMapping.model_construct()),
+        ),
+        (server_defaults.RABBITMQ, RabbitMq(url_file=Path("a"))),
         (server_defaults.TRACING, Tracing(endpoint="http://a")),
         (server_defaults.SOCKET_NAMESPACE, SocketIoNamespace(name="/")),
     ]

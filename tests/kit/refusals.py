@@ -83,7 +83,7 @@ COLLECTOR = (
 KEY: JsonObject = {"name": "collector", "key": "token"}
 EGRESS = (
     "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks,"
-    " the endpoint of tracing; a NetworkPolicy has no host names, so it is not derived from their URLs"
+    " the endpoint of tracing, brokers; a NetworkPolicy has no host names, so it is not derived from their URLs"
 )
 
 
@@ -138,6 +138,50 @@ def heartbeat(interval: str, timeout: str) -> JsonObject:
 
 def _autoscaling(**fields: int) -> JsonObject:
     return {"autoscaling": {"connectionsPerReplica": 1000, **fields}}
+
+
+QUEUE_TEMPLATE = (
+    "must be a channel with placeholders like orders:{routing_key.2}, whose namespace is constant: {routing_key},"
+    " {routing_key.N} for its Nth word and {header.NAME}, at most 8 of them"
+)
+BROKER: JsonObject = {"name": "shop", "rabbitMQ": {"url": {"secretKeyRef": {"name": "rabbitmq", "key": "url"}}}}
+
+
+def _consumer(**fields: JsonValue) -> JsonObject:
+    consumer: JsonObject = {"broker": "shop", "queue": "orders", "mapping": {"channel": "orders"}, **fields}
+    return {"brokers": [BROKER], "consumers": [consumer]}
+
+
+def _messages() -> tuple[Refusal, ...]:
+    path = "spec.consumers[0]"
+    templates = ("{routing_key}:b", "orders:{sub}", "orders:{routing_key.0}", "orders:{header.a", "a b")
+    both: tuple[JsonObject, ...] = ({}, {"channel": "a", "commands": {}})
+    secret: JsonObject = {"secretKeyRef": {"name": "rabbitmq", "key": "key"}}
+    broker: JsonObject = {"name": "shop", "rabbitMQ": {"url": secret, "tls": {"key": secret}}}
+    return (
+        *(
+            Refusal(f"{path}.mapping.channel", QUEUE_TEMPLATE, _consumer(mapping={"channel": each}))
+            for each in templates
+        ),
+        Refusal(
+            f"{path}.mapping.channel",
+            QUEUE_TEMPLATE,
+            _consumer(mapping={"channel": "a" + "{routing_key}" * 9}),
+        ),
+        *(
+            Refusal(
+                f"{path}.mapping", "set exactly one of channel, channelsHeader and commands", _consumer(mapping=each)
+            )
+            for each in both
+        ),
+        Refusal(f"{path}.retries.firstDelay", "firstDelay must be at most 1m", _consumer(retries={"firstDelay": "2m"})),
+        Refusal(f"{path}.retries.maxDelay", "maxDelay must be at most 1m", _consumer(retries={"maxDelay": "61s"})),
+        Refusal(f"{path}.broker", "must be a name in lower case", _consumer(broker="Shop")),
+        Refusal("spec.brokers[0].name", "must be a name in lower case", {"brokers": [{**BROKER, "name": "a.b"}]}),
+        Refusal("spec.brokers", "Duplicate value", {"brokers": [BROKER, BROKER]}),
+        Refusal("spec.brokers[0].rabbitMQ.tls.key", "certificate and key belong together", {"brokers": [broker]}),
+        Refusal("spec.networkPolicy.egress", EGRESS, {"brokers": [BROKER], "networkPolicy": {"mode": "Restricted"}}),
+    )
 
 
 TEMPLATE = (
@@ -429,6 +473,7 @@ REFUSALS = (
         "ca needs an endpoint that begins with https://: with http:// nothing is encrypted or verified",
         {"tracing": {"endpoint": "http://collector:4318", "ca": {"secretKeyRef": KEY}}},
     ),
+    *_messages(),
     Refusal(
         "spec.hooks.forwardHeaders",
         "forwardHeaders must be names of HTTP headers in lower case, like cookie",

@@ -16,7 +16,7 @@ import yaml
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.references import references
-from realtime_server.settings import ApiKey, EventHook, JsonWebKeys, RequestHook, Settings
+from realtime_server.settings import EventHook, JsonWebKeys, RequestHook, Settings
 from tests.unit.realtime_operator.planning.memory_platform import MemoryPlatform
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "revisions"
@@ -43,6 +43,7 @@ def server_defaults() -> JsonObject:
     """Return the server's defaults of all fields."""
     plain, kept = Settings.model_validate({"namespaces": [{"name": "a"}, {"name": "b", "history": {}}]}).namespaces
     assert kept.history is not None
+    (api_key,) = Settings.model_validate({"api": {"keys": [{"name": "a", "file": "a"}]}}).api.keys
     examples = {
         "settings": Settings(),
         "namespace": plain,
@@ -50,7 +51,7 @@ def server_defaults() -> JsonObject:
         "jwks": JsonWebKeys(url="http://a"),
         "hook": RequestHook(url="http://a"),
         "eventHook": EventHook(url="http://a"),
-        "apiKey": ApiKey(name="a", file=Path("a")),
+        "apiKey": api_key,
     }
     return {name: json.loads(example.model_dump_json()) for name, example in examples.items()}
 

@@ -64,6 +64,20 @@ PROTOCOLS: JsonObject = {
         ],
     },
 }  # fmt: skip
+MESSAGES: JsonObject = {
+    "brokers": [
+        {"name": "shop", "rabbitMQ": {"url": SECRET, "tls": {"ca": SECRET, "certificate": SECRET, "key": SECRET}}}
+    ],
+    "consumers": [
+        {
+            "broker": "shop", "queue": "orders", "prefetch": 9, "mapping": {"channel": "used:{routing_key.2}"},
+            "deadLetter": {"exchange": "dead", "routingKey": "orders"},
+            "retries": {"attempts": 9, "firstDelay": "3s", "maxDelay": "9s"},
+        },
+        {"broker": "shop", "queue": "all", "mapping": {"channelsHeader": "channels"}},
+        {"broker": "shop", "queue": "commands", "mapping": {"commands": {"methods": ["Publish"]}}},
+    ],
+}  # fmt: skip
 SELECTOR: JsonObject = {
     "matchLabels": {"app": "shop"}, "matchExpressions": [{"key": "team", "operator": "In", "values": ["chat"]}],
 }  # fmt: skip
@@ -120,7 +134,7 @@ def used_specs() -> list[JsonObject]:
     recoverable: JsonObject = {"name": "recoverable", "history": {}, "recovery": "Stream"}
     namespaces: list[JsonValue] = [NAMESPACE, recoverable, {"name": "slow", "slowConsumer": "DropOldest"}]
     managed: JsonObject = {
-        **everything, "namespaces": namespaces, "networkPolicy": NETWORK_POLICY, "protocols": PROTOCOLS,
+        **everything, **MESSAGES, "namespaces": namespaces, "networkPolicy": NETWORK_POLICY, "protocols": PROTOCOLS,
         "hooks": {**object_at(everything, "hooks"), **hooks},
     }  # fmt: skip
     places: tuple[JsonObject, ...] = (

@@ -17,12 +17,13 @@ from realtime_operator import naming
 from realtime_operator.api.base import JsonObject, Model, rule
 from realtime_operator.api.errors import Finding, FindingReason, InvalidCluster, findings_of
 from realtime_operator.api.fields import KEEPS_REVISION
-from realtime_operator.api.lists import MAP_BY_NAME
+from realtime_operator.api.lists import ATOMIC, MAP_BY_NAME
 from realtime_operator.api.v1alpha1_backplane import Backplane
 from realtime_operator.api.v1alpha1_disruption_budget import DisruptionBudget
 from realtime_operator.api.v1alpha1_endpoint import Endpoint
 from realtime_operator.api.v1alpha1_hooks import Hooks
 from realtime_operator.api.v1alpha1_maintenance import Maintenance
+from realtime_operator.api.v1alpha1_message_brokers import Consumer, MessageBroker
 from realtime_operator.api.v1alpha1_metadata import CommonMetadata
 from realtime_operator.api.v1alpha1_monitoring import Monitoring
 from realtime_operator.api.v1alpha1_namespace import Namespace
@@ -41,6 +42,7 @@ EGRESS_IS_NEEDED = (
     " || (has(self.spec.networkPolicy.egress) && self.spec.networkPolicy.egress.size() > 0)"
     " || !((has(self.spec.backplane) && has(self.spec.backplane.redis) && has(self.spec.backplane.redis.external))"
     " || (has(self.spec.auth) && has(self.spec.auth.jwks)) || has(self.spec.tracing)"
+    " || (has(self.spec.brokers) && self.spec.brokers.size() > 0)"
     " || (has(self.spec.protocols) && has(self.spec.protocols.webSocket) && has(self.spec.protocols.webSocket.routes)"
     " && self.spec.protocols.webSocket.routes.exists(route, has(route.actions)"
     " && route.actions.exists(action, has(action.hook))))"
@@ -96,6 +98,10 @@ class RealtimeClusterSpec(Model):
     """HTTP API for backends."""
     backplane: Backplane = Backplane()
     """Link between the servers, over which publications reach all of them."""
+    brokers: Annotated[tuple[MessageBroker, ...], Field(max_length=16), MAP_BY_NAME] = ()
+    """Message brokers of your backends."""
+    consumers: Annotated[tuple[Consumer, ...], Field(max_length=32), ATOMIC] = ()
+    """Queues of `brokers` whose messages become publications and other commands."""
     rollout: Rollout = Rollout()
     """Settings of rollouts: how servers are replaced."""
     maintenance: Annotated[Maintenance, KEEPS_REVISION] = Maintenance()
@@ -171,14 +177,15 @@ class RealtimeCluster(Model):
     @rule(
         EGRESS_IS_NEEDED,
         "egress must allow what the servers connect to: an external Redis, the backend of hooks, the URL of auth.jwks,"
-        " the endpoint of tracing; a NetworkPolicy has no host names, so it is not derived from their URLs",
+        " the endpoint of tracing, brokers; a NetworkPolicy has no host names, so it is not derived from their URLs",
         field="spec.networkPolicy.egress",
     )
     def _egress_is_named(self) -> bool:
         policy, hooks = self.spec.network_policy, self.spec.hooks
         asked = (self.spec.backplane.redis.external, self.spec.auth.jwks, self.spec.tracing)
         targets = (*asked, *(getattr(hooks, name) for name in HOOKS))
-        is_needed = self.spec.protocols.web_socket.has_hooks or any(target is not None for target in targets)
+        has_more = self.spec.protocols.web_socket.has_hooks or bool(self.spec.brokers)
+        is_needed = has_more or any(target is not None for target in targets)
         return policy.mode != "Restricted" or bool(policy.egress) or not is_needed
 
     @rule(

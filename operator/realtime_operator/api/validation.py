@@ -37,7 +37,15 @@ def validate(cluster: RealtimeCluster, secrets: Mapping[str, Mapping[str, str]])
 
 def wrong_fields(cluster: RealtimeCluster) -> tuple[Finding, ...]:
     """Return the problems of a cluster by itself, whatever else exists."""
-    checks = (_wrong_keys, _wrong_tolerations, _wrong_networks, _small_volumes, _wrong_windows, _wrong_routes)
+    checks = (
+        _wrong_keys,
+        _wrong_tolerations,
+        _wrong_networks,
+        _small_volumes,
+        _wrong_windows,
+        _wrong_routes,
+        _wrong_consumers,
+    )
     return tuple(finding for check in checks for finding in check(cluster))
 
 
@@ -235,6 +243,26 @@ def _wrong_routes(cluster: RealtimeCluster) -> Iterator[Finding]:
         if route.token_cookie is not None and not cluster.spec.server.origins:
             message = "needs spec.server.origins: browsers send a cookie for pages of any origin"
             yield Finding(f"{path}.tokenCookie", FindingReason.INVALID_FIELD, message)
+
+
+def _wrong_consumers(cluster: RealtimeCluster) -> Iterator[Finding]:
+    """Yield what servers would refuse in consumers for other parts of the spec, and so not start."""
+    namespaces = {"default", *(namespace.name for namespace in cluster.spec.namespaces)}
+    brokers = {broker.name for broker in cluster.spec.brokers}
+    seen: set[tuple[str, str]] = set()
+    for index, consumer in enumerate(cluster.spec.consumers):
+        path = f"spec.consumers[{index}]"
+        if consumer.broker not in brokers:
+            message = f"there is no broker {consumer.broker}; add it to spec.brokers"
+            yield Finding(f"{path}.broker", FindingReason.INVALID_FIELD, message)
+        if (consumer.broker, consumer.queue) in seen:
+            message = f"the queue {consumer.queue} of {consumer.broker} has a consumer already: remove one of them"
+            yield Finding(f"{path}.queue", FindingReason.INVALID_FIELD, message)
+        seen.add((consumer.broker, consumer.queue))
+        namespace = None if consumer.mapping.channel is None else namespace_of(consumer.mapping.channel)
+        if namespace is not None and namespace not in namespaces:
+            message = f"there is no namespace {namespace}; add it to spec.namespaces"
+            yield Finding(f"{path}.mapping.channel", FindingReason.INVALID_FIELD, message)
 
 
 def _wrong_tolerations(cluster: RealtimeCluster) -> Iterator[Finding]:

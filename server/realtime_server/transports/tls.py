@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 import structlog
 from cryptography import x509
 
+from realtime_server.settings import ApiTls, Listen
+
 logger = structlog.get_logger()
 
 LOOK_SECONDS = 5.0
@@ -37,6 +39,17 @@ class TlsSettings:
     key_file: Path
     min_version: MinVersion = "1.2"
     client_ca_file: Path | None = None
+
+
+def tls_settings(listen: Listen) -> TlsSettings | None:
+    """Return the settings of the certificate of the port for clients, None where it has none."""
+    tls = listen.tls
+    return None if tls is None else TlsSettings(tls.certificate_file, tls.key_file, tls.min_version)
+
+
+def api_tls_settings(tls: ApiTls) -> TlsSettings:
+    """Return the settings of the certificate of the API's port."""
+    return TlsSettings(tls.certificate_file, tls.key_file, tls.min_version, tls.client_ca_file)
 
 
 class Certificate:

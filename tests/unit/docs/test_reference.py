@@ -26,6 +26,7 @@ from realtime_server.hooks.http_backend import HttpBackend
 from realtime_server.keys.http_document import HttpDocument, Source
 from realtime_server.keys.key_metrics import KeysCollector
 from realtime_server.keys.remote_keys import PublishedKeys
+from realtime_server.message_brokers.consumer_metrics import ConsumerCollector
 from realtime_server.metrics import ClientPortCollector, EmitterCollector, NodeCollector
 from realtime_server.settings import Settings
 from realtime_server.tracing.exporter import ExportUsage
@@ -121,6 +122,7 @@ async def test_metrics_of_the_server_are_documented() -> None:
         ApiCollector(ApiUsage(()), 0),
         HookCollector(HttpBackend({}, None), 0),
         UsageCollector(dict, 0),
+        ConsumerCollector([], 0),
         TracingCollector(ExportUsage(), BoundedSampler(1), 0),
         KeysCollector(PublishedKeys(HttpDocument(Source("https://id.example/keys"))), 0),
         EmitterCollector(Counter(), Counter(), lambda: True, 0),

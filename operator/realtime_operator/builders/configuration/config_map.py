@@ -21,6 +21,7 @@ from realtime_operator.api.v1alpha1_server import (
 from realtime_operator.builders.configuration.external_redis import CA_FILE, external_redis_config
 from realtime_operator.builders.configuration.hooks import hooks_config
 from realtime_operator.builders.configuration.listen import api_tls_config, listen_config
+from realtime_operator.builders.configuration.message_brokers import broker_config, consumer_config
 from realtime_operator.builders.configuration.namespaces import namespace_config
 from realtime_operator.builders.configuration.protocols import protocols_config
 from realtime_operator.builders.configuration.server_defaults import server_word, without_defaults
@@ -78,6 +79,8 @@ def full_config(cluster: RealtimeCluster) -> JsonObject:
         "api": _api(cluster.spec.api),
         "admin": {"token_file": f"{naming.CREDENTIALS_DIRECTORY}/{naming.KEY_ADMIN_TOKEN}"},
         "backplane": {"redis": _redis(cluster), "prefix": f"{cluster.metadata.namespace}.{cluster.metadata.name}"},
+        "brokers": [broker_config(broker) for broker in cluster.spec.brokers],
+        "consumers": [consumer_config(consumer) for consumer in cluster.spec.consumers],
         "drain": {"timeout_seconds": drain.timeout_seconds, "settle_seconds": drain.settle_seconds},
         "tracing": tracing_config(cluster),
     }

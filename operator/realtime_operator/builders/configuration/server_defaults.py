@@ -40,6 +40,13 @@ ROUTE: Defaults = {
     "actions": ListDefaults(ROUTE_ACTION), "token_cookie": None,
     "limits": {"message_bytes": None, "messages_per_second": None},
 }  # fmt: skip
+RABBITMQ: Defaults = {"ca_file": None, "certificate_file": None, "key_file": None}
+CONSUMER: Defaults = {
+    "prefetch": 100,
+    "mapping": {"channel": None, "channels_header": None, "commands": OptionalDefaults({"methods": []})},
+    "dead_letter": OptionalDefaults({"routing_key": None}),
+    "retries": {"attempts": 5, "first_delay_seconds": 1, "max_delay_seconds": 30},
+}
 
 SERVER: Defaults = {
     "workers": 1,
@@ -106,6 +113,8 @@ SERVER: Defaults = {
     },
     "admin": {"token_file": None},
     "backplane": {"redis": None, "prefix": "realtime"},
+    "brokers": ListDefaults({"rabbitmq": RABBITMQ}),
+    "consumers": ListDefaults(CONSUMER),
     "drain": {"timeout_seconds": 600, "settle_seconds": 5},
     "tracing": OptionalDefaults(TRACING),
 }

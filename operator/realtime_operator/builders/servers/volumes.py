@@ -13,6 +13,7 @@ from realtime_operator.builders.configuration.config_map import api_key_file, au
 from realtime_operator.builders.configuration.external_redis import CA_FILE, external_redis_files
 from realtime_operator.builders.configuration.hooks import SECRET_FILE, hooks_files
 from realtime_operator.builders.configuration.listen import TLS_FILES, ca_files, tls_secrets
+from realtime_operator.builders.configuration.message_brokers import broker_files
 from realtime_operator.builders.configuration.tracing import tracing_files
 from realtime_operator.builders.credentials_secret import mounted_keys
 from realtime_operator.builders.pods import pod
@@ -36,6 +37,7 @@ def server_volumes(cluster: RealtimeCluster, revision: str) -> list[JsonValue]:
         *([_projected("tokens", tokens)] if tokens else []),
         *_hooks(cluster),
         *_tracing(cluster),
+        *_brokers(cluster),
         *_redis(cluster),
         *_tls(cluster),
         pod.temporary_volume(TEMPORARY_LIMIT),
@@ -50,6 +52,7 @@ def server_mounts(cluster: RealtimeCluster) -> list[JsonValue]:
         *([pod.mount("tokens", naming.TOKENS_DIRECTORY)] if authentication_files(cluster) else []),
         *([pod.mount("hooks", naming.HOOKS_DIRECTORY)] if hooks_files(cluster.spec.hooks) else []),
         *([pod.mount("tracing", naming.TRACING_DIRECTORY)] if tracing_files(cluster.spec.tracing) else []),
+        *([pod.mount("brokers", naming.BROKERS_DIRECTORY)] if cluster.spec.brokers else []),
         *([pod.mount("redis", naming.REDIS_CREDENTIALS_DIRECTORY)] if _redis(cluster) else []),
         *(pod.mount(volume, directory) for volume, directory, _ in tls_secrets(cluster)),
         pod.mount("tmp", pod.TEMPORARY_DIRECTORY, read_only=False),
@@ -82,6 +85,11 @@ def _hooks(cluster: RealtimeCluster) -> list[JsonObject]:
 def _tracing(cluster: RealtimeCluster) -> list[JsonObject]:
     files = tracing_files(cluster.spec.tracing)
     return [_projected("tracing", _referred(files))] if files else []
+
+
+def _brokers(cluster: RealtimeCluster) -> list[JsonObject]:
+    files = broker_files(cluster.spec.brokers)
+    return [_projected("brokers", _referred(files))] if files else []
 
 
 def _tls(cluster: RealtimeCluster) -> list[JsonObject]:

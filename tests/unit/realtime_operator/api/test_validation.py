@@ -217,3 +217,34 @@ def test_what_servers_would_refuse_in_routes_is_found(fields: JsonObject, path: 
     (finding,) = wrong_fields(cluster_of({"protocols": {"webSocket": {"routes": [route]}}}))
     assert finding.path == f"spec.protocols.webSocket.routes[0].{path}"
     assert finding.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("consumers", "path", "message"),
+    [
+        ([{}], None, ""),
+        ([{"mapping": {"channel": "default:{routing_key}"}}], None, ""),
+        ([{"mapping": {"channelsHeader": "channels"}}], None, ""),
+        ([{}, {"queue": "other"}], None, ""),
+        ([{"broker": "other"}], "[0].broker", "there is no broker other; add it to spec.brokers"),
+        ([{}, {}], "[1].queue", "the queue orders of shop has a consumer already: remove one of them"),
+        (
+            [{"mapping": {"channel": "other:{routing_key}"}}],
+            "[0].mapping.channel",
+            "there is no namespace other; add it to spec.namespaces",
+        ),
+    ],
+)
+def test_consumers_that_servers_would_refuse_are_found(
+    consumers: list[JsonObject], path: str | None, message: str
+) -> None:
+    """Servers would not start."""
+    broker: JsonObject = {"name": "shop", "rabbitMQ": {"url": {"secretKeyRef": {"name": "rabbitmq", "key": "url"}}}}
+    valid: JsonObject = {"broker": "shop", "queue": "orders", "mapping": {"channel": "orders:{routing_key}"}}
+    spec: JsonObject = {
+        "namespaces": [{"name": "orders"}],
+        "brokers": [broker],
+        "consumers": [{**valid, **consumer} for consumer in consumers],
+    }
+    expected = {} if path is None else {f"spec.consumers{path}": message}
+    assert {finding.path: finding.message for finding in wrong_fields(cluster_of(spec))} == expected

@@ -13,11 +13,12 @@ from aiohttp import web
 
 from realtime_server.admin.api_keys import ApiKeys
 from realtime_server.admin.api_server import ApiServer
+from realtime_server.api_settings import ApiKey
 from realtime_server.app import make_node
 from realtime_server.core.node import Node
 from realtime_server.core.server_api import ServerApi
 from realtime_server.namespace_settings import History, Namespace
-from realtime_server.settings import Api, ApiKey, Settings
+from realtime_server.settings import Api, Settings
 from tests.kit.server_doubles import Clock
 
 KEY = "the-key"

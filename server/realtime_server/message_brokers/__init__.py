@@ -1,0 +1,1 @@
+"""Consumers of message brokers: drivers of core's ports, and the carrying out of messages."""

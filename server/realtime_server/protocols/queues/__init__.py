@@ -1,0 +1,1 @@
+"""Messages of queues <-> commands of the server API."""

@@ -1,0 +1,1 @@
+"""Tests of messages between RabbitMQ and clients, with real processes."""
