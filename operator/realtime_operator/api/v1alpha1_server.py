@@ -306,7 +306,7 @@ class ApiKey(Model):
     """Name of the key in answers and logs."""
     secret_key_ref: SecretKeySelector
     """Reference to the key."""
-    methods: Annotated[tuple[ApiMethod, ...], Field(max_length=16), SET] = ()
+    methods: Annotated[tuple[ApiMethod, ...], Field(max_length=32), SET] = ()
     """Methods that the key may call, also in a batch. All when empty."""
     channels: Annotated[tuple[Text, ...], Field(max_length=64), SET] = ()
     """Patterns with `*` and `?`; every channel of a call must match one of them. All channels when empty."""

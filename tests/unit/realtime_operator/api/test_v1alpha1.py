@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from typing import get_args
 
 import pytest
 
 from realtime_operator.api.base import JsonObject
 from realtime_operator.api.errors import InvalidCluster
 from realtime_operator.api.v1alpha1 import RealtimeCluster
+from realtime_operator.api.v1alpha1_server import ApiMethod
 from tests.kit.manifests import cluster_of
 from tests.kit.refusals import REFUSALS, Refusal
 
@@ -32,6 +34,12 @@ def test_what_the_api_server_refuses_is_refused(refusal: Refusal) -> None:
     findings = {finding.path: finding.message for finding in caught.value.findings}
     assert refusal.path in findings
     assert refusal.message in findings[refusal.path]
+
+
+def test_a_key_may_have_every_method() -> None:
+    """The list has room for methods that are added."""
+    key: JsonObject = {"name": "all", "secretKeyRef": {"name": "keys", "key": "all"}, "methods": [*get_args(ApiMethod)]}
+    assert cluster_of({"api": {"keys": [key]}}).spec.api.keys[0].methods == get_args(ApiMethod)
 
 
 @pytest.mark.parametrize(
