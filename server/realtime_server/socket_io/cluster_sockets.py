@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from realtime_server.core.node import Node
 from realtime_server.socket_io import socket_requests as requests
 from realtime_server.socket_io.ack_collection import Ack, CollectedAcks
 from realtime_server.socket_io.emissions import Emission
+from realtime_server.socket_io.room_operations import Joined
 from realtime_server.socket_io.socket_index import SocketEntry, SocketPage, SocketSelection
 from realtime_server.socket_io.socket_namespace import SocketNamespace
 
@@ -29,8 +30,10 @@ COLLECTED_BYTES = 8 << 20
 PAGE_BYTES = 4 << 20
 """Size of a page of sockets."""
 
+Stored = TypeVar("Stored")
 Failure: TypeAlias = AskError | BackplaneError | UnknownNodeError | TimeoutError
 _acks_decoder: msgspec.msgpack.Decoder[CollectedAcks | None] = msgspec.msgpack.Decoder(CollectedAcks | None)
+_joined_decoder: msgspec.msgpack.Decoder[Joined | None] = msgspec.msgpack.Decoder(Joined | None)
 _count_decoder: msgspec.msgpack.Decoder[int | None] = msgspec.msgpack.Decoder(int | None)
 _page_decoder = msgspec.msgpack.Decoder(SocketPage)
 
@@ -94,19 +97,27 @@ class ClusterSockets:
     async def join(self, selection: SocketSelection, rooms: Collection[str]) -> int:
         """Have sockets join rooms; return their number when they are in, and would recover with them.
 
-        Raises CommandError UNKNOWN_CHANNEL, and BackplaneError when it may not be done for all of them.
+        Raises CommandError UNKNOWN_CHANNEL, and LIMIT_EXCEEDED when one is in as many rooms as it may be, after the
+        others have joined; BackplaneError when it may not be done for all of them.
         """
         namespace = self.require(selection.namespace)
         for room in rooms:
             self._node.hub.require(namespace.channel_of(room))
-        return await self._move(requests.Join(selection, [*rooms]))
+        answers = await self._answers(requests.Join(selection, [*rooms]))
+        joined = _stored([_joined_decoder.decode(answer) for answer in answers])
+        full = sum(each.full for each in joined)
+        if full:
+            why = f"sockets that are in as many rooms as they may be: {full}; all others have joined"
+            raise CommandError(codes.LIMIT_EXCEEDED, why)
+        return sum(each.sockets for each in joined)
 
     async def leave(self, selection: SocketSelection, rooms: Collection[str]) -> int:
         """Have sockets leave rooms; return their number when they would not recover with them, see `join`."""
         namespace = self.require(selection.namespace)
         for room in rooms:
             self._node.hub.require(namespace.channel_of(room))
-        return await self._move(requests.Leave(selection, [*rooms]))
+        answers = await self._answers(requests.Leave(selection, [*rooms]))
+        return sum(_stored([_count_decoder.decode(answer) for answer in answers]))
 
     async def disconnect(self, selection: SocketSelection, code: DisconnectCode, *, whole: bool) -> None:
         """Have all workers disconnect sockets, see RoomOperations; return when they have been told."""
@@ -120,12 +131,6 @@ class ClusterSockets:
         request = requests.ListSockets(selection, after, limit, size)
         pages = [_page_decoder.decode(answer) for answer in await self._answers(request)]
         return merged(pages, limit)
-
-    async def _move(self, request: requests.Join | requests.Leave) -> int:
-        counts = [_count_decoder.decode(answer) for answer in await self._answers(request)]
-        if None in counts:
-            raise BackplaneError("the rooms of a socket could not be stored")
-        return sum(filter(None, counts))
 
     async def _tell(self, notice: requests.SocketNotice) -> None:
         await self._node.tell(Notice(requests.NAME, requests.encode(notice)))
@@ -151,6 +156,14 @@ class ClusterSockets:
             return await self._node.asks.ask(worker, requests.NAME, message, timeout=seconds)
         except (AskError, BackplaneError, UnknownNodeError, TimeoutError) as error:
             return error
+
+
+def _stored(answers: Collection[Stored | None]) -> list[Stored]:
+    """Return the answers of workers. Raises BackplaneError when one is None."""
+    stored = [answer for answer in answers if answer is not None]
+    if len(stored) < len(answers):
+        raise BackplaneError("the rooms of a socket could not be stored")
+    return stored
 
 
 def merged(pages: Collection[SocketPage], limit: int) -> SocketPage:

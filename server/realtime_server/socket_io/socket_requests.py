@@ -11,7 +11,7 @@ from realtime_server.core.model.errors import BackplaneError
 from realtime_server.core.node import Node
 from realtime_server.socket_io.ack_collection import CollectedAcks
 from realtime_server.socket_io.emissions import Emission, Emissions, TooManySocketsError
-from realtime_server.socket_io.room_operations import RoomOperations
+from realtime_server.socket_io.room_operations import Joined, RoomOperations
 from realtime_server.socket_io.socket_index import SocketIndex, SocketSelection
 
 NAME = "socket.io"
@@ -42,14 +42,14 @@ class Collect(msgspec.Struct, array_like=True, frozen=True, tag="collect"):
 
 
 class Join(msgspec.Struct, array_like=True, frozen=True, tag="join"):
-    """Request to have sockets join rooms, answered with their number, None when it may not be done for all."""
+    """Request to have sockets join rooms, answered with Joined, None when it may not be done for all."""
 
     sockets: SocketSelection
     rooms: list[str]
 
 
 class Leave(msgspec.Struct, array_like=True, frozen=True, tag="leave"):
-    """Request to have sockets leave rooms, answered as Join."""
+    """Request to have sockets leave rooms, answered with their number, None when it may not be done for all."""
 
     sockets: SocketSelection
     rooms: list[str]
@@ -119,10 +119,11 @@ class SocketRequestHandler:
                 )
                 return _encoder.encode(page)
 
-    async def _move(self, request: Join | Leave) -> int | None:
-        operation = self._rooms.join if isinstance(request, Join) else self._rooms.leave
+    async def _move(self, request: Join | Leave) -> Joined | int | None:
         try:
-            return await operation(request.sockets, request.rooms)
+            if isinstance(request, Join):
+                return await self._rooms.join(request.sockets, request.rooms)
+            return await self._rooms.leave(request.sockets, request.rooms)
         except BackplaneError:
             return None
 

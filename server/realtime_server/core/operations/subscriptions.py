@@ -141,11 +141,11 @@ class Subscriptions:
 
     async def subscribe_server_side(
         self, session: Session, channel: str, grant: Grant, since: tuple[int, str] | None
-    ) -> None:
+    ) -> bool:
         """Subscribe a client without its request; `since`: it has everything up to this offset of this epoch.
 
-        A client that has the channel or as many channels as it may have is left alone; so is one whose subscription is
-        revoked meanwhile. Raises BackplaneError.
+        Return False when the client has as many channels as it may have. It is left alone then, and when it has the
+        channel, has ended, or its subscription is revoked meanwhile. Raises BackplaneError.
         """
         offset, epoch = since or (0, "")
         wanted = Wanted(
@@ -159,13 +159,13 @@ class Subscriptions:
             with session.attempt(channel):
                 await session.welcomed()
                 if not self._has_room(session, channel):
-                    return
+                    return channel in session.subscriptions or session.closed
                 join = await self.join(session, channel, wanted, grant)
         except CommandError:
-            return
+            return True
         if not self._has_room(session, channel):  # any more, because of another call
             join.abandon()
-            return
+            return channel in session.subscriptions or session.closed
         if since is None:
             join.skip_arrivals()
         session.push(channel, join.push())
@@ -173,6 +173,7 @@ class Subscriptions:
             frames = session.codec.publication(channel, content_in(publication), publication.offset)
             session.connection.write(frames)
         join.complete()
+        return True
 
     def _has_room(self, session: Session, channel: str) -> bool:
         if channel in session.subscriptions or session.closed or not session.fits(channel):

@@ -212,3 +212,20 @@ async def test_a_namespace_or_a_room_that_does_not_exist_is_refused() -> None:
         with pytest.raises(CommandError) as unknown:
             await cluster.join(ROOT, [room])
         assert unknown.value.error is codes.UNKNOWN_CHANNEL
+
+
+async def test_a_join_for_which_a_socket_has_no_room_fails() -> None:
+    """At any worker. All other sockets have joined."""
+    one, other, _ = await two_workers()
+    (_, first), (_, second) = await connected(one), await connected(other)
+    full = SocketSelection("/", frozenset({second}))
+    assert await one.server.cluster.join(full, ["open:a", "open:b", "open:c"]) == 1
+    with pytest.raises(CommandError) as refused:
+        await one.server.cluster.join(ROOT, ["open:d"])
+    assert refused.value.error is codes.LIMIT_EXCEEDED
+    assert "as they may be: 1;" in refused.value.why
+    page = await one.server.cluster.page(ROOT, after="", limit=10)
+    rooms = {entry.client: entry.rooms for entry in page.sockets}
+    assert rooms == {first: ["open:d"], second: ["open:a", "open:b", "open:c"]}
+    await one.node.stop()
+    await other.node.stop()

@@ -14,7 +14,7 @@ from realtime_server.core.ports.feed import FeedSource
 from realtime_server.protocols.socket_io.errors import Fault
 from realtime_server.socket_io import emitter_inbox
 from realtime_server.socket_io.emitter_inbox import WARNING_SECONDS, EmitterFormat, EmitterInbox, EmitterSettings
-from realtime_server.socket_io.room_operations import RoomOperations
+from realtime_server.socket_io.room_operations import Joined, RoomOperations
 from tests.unit.realtime_server.socket_io.world import Client, World, settle
 
 EVENTS, REQUESTS, PYTHON = "k#/#*", "k-request#/#", "p"
@@ -77,7 +77,7 @@ async def test_messages_are_done_in_their_order(monkeypatch: pytest.MonkeyPatch)
     gate = asyncio.Event()
     join = RoomOperations.join
 
-    async def slow_join(*arguments: object) -> int:
+    async def slow_join(*arguments: object) -> Joined:
         await gate.wait()
         return await join(*arguments)  # type: ignore[arg-type] # as it is called
 

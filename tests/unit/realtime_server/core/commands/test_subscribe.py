@@ -62,7 +62,7 @@ async def delivered(node: Node, broker: ScriptedBroker, connection: RecordingCon
     return connection.take()
 
 
-def begin(node: Node, session: Session) -> asyncio.Task[None]:
+def begin(node: Node, session: Session) -> asyncio.Task[bool]:
     """Start subscribing the client by the server."""
     return asyncio.create_task(node.subscriptions.subscribe_server_side(session, ROOM, PLAIN, None))
 
