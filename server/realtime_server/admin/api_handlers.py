@@ -22,7 +22,7 @@ from realtime_server.core.model.publication import as_json, content_in
 from realtime_server.core.model.values import ClientInfo, HistoryQuery, Publication, StreamPosition
 from realtime_server.core.ports.api import Connections, Message, RealtimeApi, Revoking
 from realtime_server.protocols.centrifuge.json_values import json_data
-from realtime_server.protocols.socket_io.attachments import decode_base64
+from realtime_server.protocols.socket_io.attachments import Value, decode_base64
 from realtime_server.protocols.socket_io.errors import Fault, PacketError
 from realtime_server.socket_io.cluster_sockets import ClusterSockets
 from realtime_server.socket_io.emissions import Emission, emission_of
@@ -171,7 +171,7 @@ class ApiHandlers:
 
     def _emission(self, request: messages.Emit) -> Emission:
         try:
-            args = [decode_base64(bytes(arg)) for arg in request.args]
+            args = [_argument(number, bytes(arg)) for number, arg in enumerate(request.args)]
             emission = emission_of(_selection(request), [request.event, *args], volatile=request.volatile)
         except PacketError as error:
             code = codes.LIMIT_EXCEEDED if error.fault is Fault.TOO_MANY_ATTACHMENTS else codes.BAD_REQUEST
@@ -367,6 +367,14 @@ def _either(name: str, raw: Raw | UnsetType, encoded: str) -> bytes | None:
 
 def _client_info(info: ClientInfo) -> messages.ClientInfo:
     return messages.ClientInfo(info.user, info.client, _raw(info.connection_info), _raw(info.channel_info))
+
+
+def _argument(number: int, document: bytes) -> Value:
+    """Return an argument of an event. Raises CommandError, which says which it is."""
+    try:
+        return decode_base64(document)
+    except PacketError as error:
+        raise CommandError(codes.BAD_REQUEST, f"args[{number}]: {error.why}") from error
 
 
 def _raw(document: bytes | None) -> Raw | UnsetType:

@@ -8,7 +8,7 @@ import msgspec
 
 from realtime_server.protocols.socket_io.attachments import Value, check_placeholders, extract_attachments
 from realtime_server.protocols.socket_io.errors import Fault, PacketError
-from realtime_server.protocols.socket_io.packets import MAX_ATTACHMENTS, is_event
+from realtime_server.protocols.socket_io.packets import MAX_ATTACHMENTS, RESERVED_EVENTS, is_event
 from realtime_server.socket_io.ack_collection import AckCollection, AckRoom, CollectedAcks
 from realtime_server.socket_io.socket_index import SocketIndex, SocketSelection
 
@@ -51,7 +51,9 @@ def emission_of(sockets: SocketSelection, event: list[Value], *, volatile: bool 
     """
     data, attachments = extract_attachments(event)
     if not is_event(data):
-        raise PacketError(Fault.RESERVED_EVENT, "the name of an event, a string that is not reserved, comes first")
+        raise PacketError(
+            Fault.RESERVED_EVENT, f"the name of an event is a string, and none of {', '.join(sorted(RESERVED_EVENTS))}"
+        )
     if len(attachments) > MAX_ATTACHMENTS:
         raise PacketError(Fault.TOO_MANY_ATTACHMENTS, f"an event has at most {MAX_ATTACHMENTS} binary arguments")
     if attachments:

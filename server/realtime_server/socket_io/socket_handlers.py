@@ -296,8 +296,6 @@ def _why(session: SocketSession, packet: Packet, error: ErrorCode) -> str:
     """Return what a refusal of an event of the server's own means for the room, "" where the code says enough."""
     if packet.name not in session.namespace.client_events:
         return ""
-    if error is codes.UNKNOWN_CHANNEL:
-        return "unknown channel: the room is in a channel namespace that is not defined"
     if error is codes.PERMISSION_DENIED:
         return f"permission denied: this client may not {ALLOWED[ClientEvent(packet.name)]} this room"
     if error is codes.NOT_AVAILABLE:

@@ -153,6 +153,7 @@ MANY = 8 * MEBIBYTE
 """Maximum body size of a call."""
 TOO_LARGE = f"the body is larger than {MANY} bytes"
 NO_KEY = "unauthorized: send the API key in the header X-API-Key"
+UNKNOWN = "unknown channel: the channel's namespace is not defined"
 LARGE = b'"' + b"a" * MEBIBYTE + b'"'
 PUBLISH = b'{"channel":"open:a","data":{}}'
 CUT = r"the body is not JSON: \ud83d at byte 28 is half a surrogate pair: text was cut inside a character"
@@ -172,7 +173,7 @@ CALLS: dict[str, tuple[str, dict[str, str], bytes, int, int, str]] = {
     "channel a number": ("publish", KEY, b'{"channel":1,"data":{}}', 200, 107, "bad request"),
     "no channel": ("publish", KEY, b'{"data":{}}', 200, 107, "bad request"),
     "no data": ("publish", KEY, b'{"channel":"open:a"}', 200, 107, "bad request"),
-    "unknown channel": ("publish", KEY, b'{"channel":"nowhere:a","data":{}}', 200, 102, "unknown channel"),
+    "unknown channel": ("publish", KEY, b'{"channel":"nowhere:a","data":{}}', 200, 102, UNKNOWN),
     "unknown method": ("what", KEY, b"{}", 200, 104, "method not found"),
     "too much data": ("publish", KEY, PUBLISH.replace(b"{}", LARGE), 200, 106, "limit exceeded"),
     "too large": ("publish", KEY, b" " * (MANY + 1), 413, 413, TOO_LARGE),

@@ -19,7 +19,7 @@ from realtime_server.core.model.channel_options import ChannelOptions, RecoveryM
 from realtime_server.core.model.commands import SubscribeResult
 from realtime_server.core.model.errors import BackplaneError, CommandError
 from realtime_server.core.model.grant import AS_THE_NAMESPACE, Grant, is_positioned
-from realtime_server.core.model.namespaces import DEFAULT, Namespaces, is_too_long, namespace_of
+from realtime_server.core.model.namespaces import DEFAULT, MAX_CHANNEL_BYTES, Namespaces, is_too_long, namespace_of
 from realtime_server.core.model.publication import Content, Joined, Left, pack
 from realtime_server.core.model.subscription import Subscription
 from realtime_server.core.model.values import (
@@ -80,9 +80,11 @@ class Hub:
         """Return the options of a channel. Raises CommandError UNKNOWN_CHANNEL."""
         options = self._namespaces.of(channel)
         if options is None:
+            why = "the channel's namespace is not defined" if channel else "the channel's name is empty"
             if is_too_long(channel):
                 self._counters.limits[Limit.CHANNEL_BYTES] += 1
-            raise CommandError(codes.UNKNOWN_CHANNEL)
+                why = f"the channel's name has more than {MAX_CHANNEL_BYTES} bytes"
+            raise CommandError(codes.UNKNOWN_CHANNEL, why)
         return options
 
     def options_of_subscription(self, channel: str, grant: Grant) -> ChannelOptions:

@@ -172,7 +172,9 @@ async def test_an_info_that_is_too_large_gets_106(site: Site) -> None:
 
 async def test_unknown_channels_get_102(site: Site) -> None:
     """A call about a channel of an unknown namespace gets error 102, as a client does."""
-    assert await site.call("publish", channel="nowhere:a", data=1) == error(102, "unknown channel")
+    assert await site.call("publish", channel="nowhere:a", data=1) == error(
+        102, "unknown channel: the channel's namespace is not defined"
+    )
 
 
 async def test_broadcast_answers_for_each_channel(site: Site) -> None:
@@ -181,8 +183,8 @@ async def test_broadcast_answers_for_each_channel(site: Site) -> None:
     assert isinstance(answer, dict)
     first, second, third, fourth = answer["result"]["responses"]
     assert first["result"]["offset"] == 1
-    assert second == error(102, "unknown channel")
-    assert third == error(102, "unknown channel")
+    assert second == error(102, "unknown channel: the channel's namespace is not defined")
+    assert third == error(102, "unknown channel: the channel's name is empty")
     assert fourth == {"result": {}}
     assert await site.history("chat:a") == [b"7"]
 

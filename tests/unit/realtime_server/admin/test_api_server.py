@@ -163,7 +163,7 @@ async def test_a_batch_has_a_reply_for_each_command(site: Site, *, parallel: boo
     assert isinstance(answer, dict)
     published, unknown, without_history, other, broadcast = answer["replies"]
     assert published["publish"]["offset"] == other["publish"]["offset"] == 1
-    assert unknown == error(102, "unknown channel")
+    assert unknown == error(102, "unknown channel: the channel's namespace is not defined")
     assert without_history == error(108, "not available")
     assert [list(response) for response in broadcast["broadcast"]["responses"]] == [["result"], ["error"]]
     assert site.server.usage.requests["publish", 200] == 3

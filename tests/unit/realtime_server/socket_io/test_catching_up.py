@@ -205,7 +205,7 @@ async def test_who_is_in_a_room_is_told(world: World) -> None:
         ("/chat", ["history"], codes.BAD_REQUEST, "the first argument of history must be the room"),
         ("/chat", ["history", "a", {"limit": -1}], codes.BAD_REQUEST, "the second argument of history must be like"),
         ("/chat", ["presence", 1], codes.BAD_REQUEST, "the first argument of presence must be the room"),
-        ("/", ["history", "no:a"], codes.UNKNOWN_CHANNEL, "unknown channel: the room is in a channel namespace"),
+        ("/", ["history", "no:a"], codes.UNKNOWN_CHANNEL, "the channel's namespace is not defined"),
     ],
 )
 async def test_a_read_that_is_refused_says_why(

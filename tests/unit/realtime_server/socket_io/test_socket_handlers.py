@@ -33,7 +33,7 @@ ROOM = "the first argument of {} must be the room, a string"
 OPTIONS = "the second argument of subscribe must be like {token, data, since: {offset, epoch}}: "
 NAME = "the second argument of publish must be the name of an event, a string that is not reserved"
 DENIED = "permission denied: this client may not {} this room"
-UNKNOWN = "unknown channel: the room is in a channel namespace that is not defined"
+UNKNOWN = "the channel's namespace is not defined"
 
 
 def error(number: int, code: ErrorCode, why: str = "") -> str:
@@ -206,6 +206,7 @@ async def test_a_message_that_reads_as_an_event_stays_one() -> None:
             f"{OPTIONS}Expected `str`, got `int` - at `$.token`",
         ),
         ('["subscribe","no:a"]', codes.UNKNOWN_CHANNEL, UNKNOWN),
+        (f'["subscribe","{"x" * 256}"]', codes.UNKNOWN_CHANNEL, "the channel's name has more than 255 bytes"),
         ('["subscribe","$chat:a"]', codes.PERMISSION_DENIED, DENIED.format("join")),
         ('["subscribe","chat:#bob"]', codes.PERMISSION_DENIED, DENIED.format("join")),
         ('["unsubscribe"]', codes.BAD_REQUEST, ROOM.format("unsubscribe")),
