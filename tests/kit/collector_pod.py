@@ -15,11 +15,13 @@ NAME, PORT = "collector", 4318
 READY_SECONDS = 60
 SPANS_SECONDS = 30
 PRINT = f"""
-import base64, http.server
+import base64, http.server, sys
 class Receiver(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        print(self.path, self.headers["Content-Encoding"], base64.b64encode(body).decode(), flush=True)
+        words = self.path, self.headers["Content-Encoding"], base64.b64encode(body).decode()
+        sys.stdout.write(" ".join(words) + "\\n")  # at once: threads may write at the same time
+        sys.stdout.flush()
         self.send_response(200)
         self.end_headers()
     def log_message(self, *words):
