@@ -13,7 +13,10 @@ THOROUGH := tests/component/faults tests/component/test_redis_failover.py tests/
   tests/component/sdk/test_encodings.py tests/component/supervisor/test_drain_command.py \
   tests/component/rabbitmq tests/component/plain/test_moving.py tests/component/browser/test_plain_page.py tests/component/browser/test_chat_example.py \
   tests/component/monitoring/test_queries.py tests/component/monitoring/test_rules.py tests/model tests/component/tracing \
-  tests/contract/backplane/test_archive.py tests/contract/backplane/test_ordered_recovery.py tests/component/test_redis_exporter.py tests/component/cli/test_backup.py
+  tests/contract/backplane/test_archive.py tests/contract/backplane/test_ordered_recovery.py tests/component/test_redis_exporter.py tests/component/cli/test_backup.py \
+  tests/component/sdk/test_connecting.py tests/component/sdk/test_bursts.py tests/component/hooks/test_untrusted_clients.py \
+  tests/component/auth/test_published_keys.py tests/component/supervisor/test_stopping_while_starting.py \
+  tests/component/server/test_recent_connects.py tests/contract/test_settings.py
 # Tests that measure a server's memory and rates: nothing runs beside them.
 ALONE := tests/component/server/test_bad_input.py tests/component/server/test_limits.py tests/component/server/test_slow_flood.py
 # Scenarios that are too long for CI: `make e2e-redis` runs those of Redis, `make e2e-load` that with a thousand clients,
