@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -13,6 +13,7 @@ from realtime_server.protocols.socket_io.packets import ROOT
 
 EVENT_TYPES = frozenset({2, 5})
 """Types of a packet with an event; older emitters write the second one for an event with binary data."""
+Message = TypeVar("Message")
 _MAPS = frozenset(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
 
 
@@ -48,27 +49,26 @@ def check_size(payload: bytes, most: int) -> None:
         raise EmitterError(Fault.TOO_LARGE, f"a message has at most {most} bytes")
 
 
-def check_json(payload: bytes) -> None:
-    """Raise EmitterError when JSON is nested too deeply to be decoded."""
+def decode_json(decoder: msgspec.json.Decoder[Message], payload: bytes) -> Message:
+    """Decode JSON. Raises EmitterError."""
     try:
         check_nesting(payload)
-    except RecursionError as error:
-        raise json_error(error) from error
+        return decoder.decode(payload)
+    except (ValueError, RecursionError) as error:
+        raise _error(error, Fault.BAD_JSON, "JSON") from error
+
+
+def decode_msgpack(decoder: msgspec.msgpack.Decoder[Message], payload: bytes) -> Message:
+    """Decode MessagePack. Raises EmitterError."""
+    try:
+        return decoder.decode(payload)
+    except (ValueError, RecursionError) as error:
+        raise _error(error, Fault.BAD_MSGPACK, "MessagePack") from error
 
 
 def is_msgpack_map(payload: bytes) -> bool:
     """Return True when MessagePack is a map; JSON never looks like one."""
     return payload[:1] in _MAPS
-
-
-def json_error(error: ValueError | RecursionError) -> EmitterError:
-    """Return the error for JSON that could not be decoded."""
-    return _error(error, Fault.BAD_JSON, "JSON")
-
-
-def msgpack_error(error: ValueError | RecursionError) -> EmitterError:
-    """Return the error for MessagePack that could not be decoded."""
-    return _error(error, Fault.BAD_MSGPACK, "MessagePack")
 
 
 def _error(error: ValueError | RecursionError, malformed: Fault, what: str) -> EmitterError:

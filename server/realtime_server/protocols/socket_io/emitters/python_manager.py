@@ -23,7 +23,7 @@ from realtime_server.protocols.socket_io.emitters.instruction import (
     rooms_of,
     targets_of,
 )
-from realtime_server.protocols.socket_io.emitters.messages import check_json, check_size, json_error
+from realtime_server.protocols.socket_io.emitters.messages import check_size, decode_json
 from realtime_server.protocols.socket_io.emitters.values import event_of
 from realtime_server.protocols.socket_io.errors import EmitterError, Fault
 
@@ -54,11 +54,7 @@ def decode_message(payload: bytes, max_bytes: int) -> Instruction | None:
     if payload.startswith(PICKLE):
         raise EmitterError(Fault.PICKLED, "pickles are never read; python-socketio writes JSON from 5.14 on")
     check_size(payload, max_bytes)
-    check_json(payload)
-    try:
-        message = _decoder.decode(payload)
-    except (ValueError, RecursionError) as error:
-        raise json_error(error) from error
+    message = decode_json(_decoder, payload)
     rooms = rooms_of(_names(message.room))
     match message.method:
         case "emit":

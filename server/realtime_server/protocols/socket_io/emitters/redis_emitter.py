@@ -24,11 +24,10 @@ from realtime_server.protocols.socket_io.emitters.instruction import (
 from realtime_server.protocols.socket_io.emitters.messages import (
     EventPacket,
     Options,
-    check_json,
     check_size,
+    decode_json,
+    decode_msgpack,
     is_msgpack_map,
-    json_error,
-    msgpack_error,
 )
 from realtime_server.protocols.socket_io.emitters.values import event_of
 from realtime_server.protocols.socket_io.errors import EmitterError, Fault
@@ -67,10 +66,7 @@ def decode_broadcast(payload: bytes, namespace: str, max_bytes: int) -> Emit | N
     check_size(payload, max_bytes)
     if is_msgpack_map(payload):
         return None
-    try:
-        _, packet, options = _broadcast_decoder.decode(payload)
-    except (ValueError, RecursionError) as error:
-        raise msgpack_error(error) from error
+    _, packet, options = decode_msgpack(_broadcast_decoder, payload)
     if packet.nsp != namespace:
         return None
     packet.check()
@@ -86,11 +82,7 @@ def decode_request(payload: bytes, namespace: str, max_bytes: int) -> Instructio
     check_size(payload, max_bytes)
     if is_msgpack_map(payload):  # a server sends an event, and collects acknowledgements
         raise EmitterError(Fault.UNSUPPORTED, "an event that asks for acknowledgements is sent by the server API")
-    check_json(payload)
-    try:
-        request = _request_decoder.decode(payload)
-    except (ValueError, RecursionError) as error:
-        raise json_error(error) from error
+    request = decode_json(_request_decoder, payload)
     targets = targets_of(namespace, request.opts.rooms, request.opts.excluded)
     match request.type:
         case _Type.REMOTE_JOIN:

@@ -26,10 +26,9 @@ from realtime_server.protocols.socket_io.emitters.instruction import (
 from realtime_server.protocols.socket_io.emitters.messages import (
     EventPacket,
     Options,
-    check_json,
     check_size,
-    json_error,
-    msgpack_error,
+    decode_json,
+    decode_msgpack,
 )
 from realtime_server.protocols.socket_io.emitters.values import event_of
 from realtime_server.protocols.socket_io.errors import EmitterError, Fault
@@ -85,11 +84,7 @@ def decode_entry(fields: Mapping[bytes, bytes], max_bytes: int) -> Instruction |
         return _decode_broadcast(namespace, data)
     if kind not in {_Type.SOCKETS_JOIN, _Type.SOCKETS_LEAVE, _Type.DISCONNECT_SOCKETS}:
         return None
-    check_json(data)
-    try:
-        asked = _json_sockets.decode(data)
-    except (ValueError, RecursionError) as error:
-        raise json_error(error) from error
+    asked = decode_json(_json_sockets, data)
     targets = targets_of(namespace, asked.opts.rooms, asked.opts.excluded)
     if kind is _Type.DISCONNECT_SOCKETS:
         return Disconnect(targets, asked.close)
@@ -104,14 +99,7 @@ def _namespace_in(fields: Mapping[bytes, bytes]) -> str:
 
 
 def _decode_broadcast(namespace: str, data: bytes) -> Emit:
-    if data.startswith(b"{"):
-        check_json(data)
-        try:
-            message = _json_broadcast.decode(data)
-        except (ValueError, RecursionError) as error:
-            raise json_error(error) from error
-    else:
-        message = _decode_msgpack(data)
+    message = decode_json(_json_broadcast, data) if data.startswith(b"{") else _decode_packed(data)
     if message.request is not None:
         raise EmitterError(Fault.UNSUPPORTED, "an event that asks for acknowledgements is sent by the server API")
     message.packet.check()
@@ -119,12 +107,9 @@ def _decode_broadcast(namespace: str, data: bytes) -> Emit:
     return Emit(targets, event_of(message.packet.data), message.opts.volatile)
 
 
-def _decode_msgpack(data: bytes) -> _Broadcast:
+def _decode_packed(data: bytes) -> _Broadcast:
     try:
         packed = base64.b64decode(data, validate=True)
     except ValueError as error:
         raise EmitterError(Fault.BAD_BASE64, "the field `data` is JSON or base64") from error
-    try:
-        return _msgpack_broadcast.decode(packed)
-    except (ValueError, RecursionError) as error:
-        raise msgpack_error(error) from error
+    return decode_msgpack(_msgpack_broadcast, packed)
