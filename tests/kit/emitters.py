@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.child_program import end_program
 
 PROGRAM = Path(__file__).parent / "sdk" / "emitter.mjs"
 CALL_SECONDS = 10
-END_SECONDS = 5
 
 
 class NodeEmitter:
@@ -38,14 +38,7 @@ class NodeEmitter:
     async def __aexit__(self, *_: object) -> None:
         """End the program."""
         assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await end_program(self._process)
 
     async def emit(
         self,

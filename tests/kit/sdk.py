@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.child_program import end_program
 from tests.kit.clients import (
     CallRefusedError,
     Channel,
@@ -33,7 +34,6 @@ from tests.kit.document import number_at, object_at, parse, text_at, whole_at
 
 PROGRAM = Path(__file__).parent / "sdk" / "clients.mjs"
 CALL_SECONDS = 10
-END_SECONDS = 5
 LINE_BYTES = 4 * 1024 * 1024
 
 
@@ -123,14 +123,7 @@ class ProgramClients:
     async def __aexit__(self, *_: object) -> None:
         """Ask the program to end; kill it when it does not."""
         assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await end_program(self._process)
         assert self._reader is not None
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):

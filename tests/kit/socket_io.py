@@ -20,12 +20,12 @@ import aiohttp
 import socketio
 
 from realtime_operator.api.base import JsonObject, JsonValue
+from tests.kit.child_program import end_program
 from tests.kit.deadline import eventually
 from tests.kit.document import text_at
 
 PROGRAM = Path(__file__).parent / "sdk" / "socket_io.mjs"
 CALL_SECONDS = 10
-END_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,7 @@ class ProgramSocketIo:
     async def __aexit__(self, *_: object) -> None:
         """End the program."""
         assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await end_program(self._process)
         if self._reader is not None:
             await self._reader
 
